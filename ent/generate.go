@@ -1,0 +1,5 @@
+// Package ent holds the generated models. Only this file, schema/, record/
+// and migrate/migrations/ are written by hand.
+package ent
+
+//go:generate go run -mod=mod entgo.io/ent/cmd/ent generate --feature intercept,sql/upsert,sql/modifier,sql/execquery,sql/versioned-migration --target . ./schema

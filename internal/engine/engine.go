@@ -1,0 +1,237 @@
+// Package engine is the contract with a container host, in our words. It knows
+// no Docker, no database and no GraphQL. Two adapters sit the same exam
+// (enginetest): the real one in internal/docker, and the fault-injecting fake.
+//
+// All methods are safe for concurrent use and bounded in time. Containers are
+// named by our own id (ctr_…); an adapter derives the engine's name and labels
+// from it and from the instance, and never touches what carries another
+// instance's label or none. Create, Start, Stop, Pause, Unpause and Remove are
+// idempotent: asking for what is already so succeeds. Errors are those of
+// errors.go: a lost engine is ErrUnreachable, and nothing is then known about
+// whether the request took effect.
+package engine
+
+import (
+	"context"
+	"io"
+	"time"
+)
+
+// Engine is the whole contract. Consumers name the part they need.
+type Engine interface {
+	Containers
+	Images
+	Watcher
+	// Info asks the engine what it is and has.
+	Info(ctx context.Context) (Info, error)
+	// Ping says whether the engine answers.
+	Ping(ctx context.Context) error
+	// Close lets go of connections. Streams end.
+	Close() error
+}
+
+// Containers makes, runs and removes containers.
+type Containers interface {
+	// Create makes the container. One that is already there under the same id
+	// is adopted as it is. A missing image is ErrImageMissing.
+	Create(ctx context.Context, spec Spec) error
+	// Start starts it. An error that says that its command cannot be run is
+	// ErrRefused with the engine's reason.
+	Start(ctx context.Context, id string) error
+	// Stop asks its program to end and kills it after grace (whole seconds).
+	Stop(ctx context.Context, id string, grace time.Duration) error
+	Pause(ctx context.Context, id string) error
+	Unpause(ctx context.Context, id string) error
+	// Update changes the limits of a container at once. Memory below what is in
+	// use is ErrRefused.
+	Update(ctx context.Context, id string, limits Limits) error
+	// Remove kills and removes it with its anonymous volumes.
+	Remove(ctx context.Context, id string) error
+	// Inspect tells the present state; ErrNotFound when there is none.
+	Inspect(ctx context.Context, id string) (State, error)
+	// List tells the state of every container of this instance, in any state.
+	List(ctx context.Context) ([]State, error)
+	// Logs calls line for each line of output in order, until the output ends,
+	// ctx ends (nil is returned then), or line returns an error (returned as it
+	// is). With Follow it goes on while the container runs.
+	Logs(ctx context.Context, id string, opts LogOptions, line func(LogLine) error) error
+	// Stats calls sample about once a second with the engine's own figures,
+	// until the container ends or ctx ends.
+	Stats(ctx context.Context, id string, sample func(Sample)) error
+}
+
+// Images pulls and removes images.
+type Images interface {
+	// Pull fetches ref (normalised) and holds it under a tag of our own for id,
+	// so that nobody else's untagging takes it away. progress is called from one
+	// goroutine, often. It ends early when ctx does, and leaves nothing behind then.
+	// A reference that does not exist is ErrNotFound; a registry that cannot be
+	// reached or fails is ErrRegistry.
+	Pull(ctx context.Context, id, ref string, progress func(PullProgress)) (ImageInfo, error)
+	// Adopt holds an image that the engine already has under a tag of our own
+	// for id; ErrNotFound when it has none of that reference.
+	Adopt(ctx context.Context, id, ref string) (ImageInfo, error)
+	// RemoveImage lets go of our own tag for id; the content goes with the last tag.
+	RemoveImage(ctx context.Context, id string) error
+	// InspectImage tells of the image held for id; ErrNotFound when there is none.
+	InspectImage(ctx context.Context, id string) (ImageInfo, error)
+	// ListImages tells the ids (img_…) of all images that this instance holds.
+	ListImages(ctx context.Context) ([]string, error)
+}
+
+// Watcher follows what the engine tells.
+type Watcher interface {
+	// Watch opens the event stream, calls ready once it is open, and then event
+	// for each event of this instance's containers and images, in order, until
+	// the stream or ctx ends. It always returns an error: ErrUnreachable when
+	// the engine went away, ctx.Err() when ctx ended.
+	Watch(ctx context.Context, ready func(), event func(Event)) error
+}
+
+// Spec is a container to make. The adapter adds the hardening; nothing in a
+// Spec can loosen it.
+type Spec struct {
+	// ID and Owner become labels.
+	ID, Owner string
+	// ImageID is our id of the image: the adapter uses the tag it holds for it.
+	ImageID string
+	Limits  Limits
+	// Command replaces the image's own. Empty keeps the image's own, with an
+	// open standard input and a terminal, so that a shell or interpreter stays.
+	Command     []string
+	Environment []string
+	// Hostname inside the container.
+	Hostname string
+}
+
+// Limits bound a container.
+type Limits struct {
+	// NanoCPUs is processor time in billionths of a core.
+	NanoCPUs int64
+	// Memory in bytes, with no swap beyond.
+	Memory int64
+}
+
+// Status is the engine's word for a container's condition.
+type Status string
+
+// The conditions that we tell apart; an engine's finer ones are mapped onto them.
+const (
+	StatusCreated Status = "created"
+	StatusRunning Status = "running"
+	StatusPaused  Status = "paused"
+	StatusExited  Status = "exited"
+	// StatusRemoving is on its way out: not there any more for our purposes,
+	// though its name is still taken.
+	StatusRemoving Status = "removing"
+)
+
+// State is the engine's word about one container.
+type State struct {
+	ID     string
+	Owner  string
+	Status Status
+	// EngineID is the engine's own id of the container.
+	EngineID string
+	// Pid of the first process in the host's numbering, 0 when it does not run.
+	Pid int
+	// StartedAt is the engine's start time of the newest run as it wrote it,
+	// empty before the first: it tells one run from the next.
+	StartedAt string
+	// Started and Finished are the same as times; zero when there are none.
+	Started, Finished time.Time
+	ExitCode          int
+	// OOMKilled says that the kernel ended some process of it for memory.
+	OOMKilled bool
+	// Error is the engine's text about a start that failed.
+	Error string
+}
+
+// Event is a hint that something happened; Inspect tells what is so now.
+type Event struct {
+	// Kind says whether ID is a container's or an image's.
+	Kind EventKind
+	// ID is our id of the container or image.
+	ID string
+	// Action is the engine's word: create, start, die, oom, destroy, untag, …
+	Action string
+	At     time.Time
+}
+
+// EventKind is what an event tells of.
+type EventKind string
+
+// What events tell of.
+const (
+	ContainerEvent EventKind = "container"
+	ImageEvent     EventKind = "image"
+)
+
+// Info is what the engine is and has.
+type Info struct {
+	Name, Version, APIVersion string
+	NanoCPUs, Memory          int64
+	// CgroupVersion is 1 or 2; CgroupDriver cgroupfs or systemd.
+	CgroupVersion int
+	CgroupDriver  string
+	// Local says that the engine's processes are in our own kernel, so that
+	// cgroup files and /proc tell of them.
+	Local bool
+	// LiveRestore says that containers outlive the engine.
+	LiveRestore bool
+}
+
+// LogOptions choose lines.
+type LogOptions struct {
+	// Tail is how many of the last lines come first; negative means all.
+	Tail int
+	// Since leaves out lines at or before this instant, when not zero.
+	Since time.Time
+	// Follow goes on with new lines.
+	Follow bool
+}
+
+// LogLine is one line of output.
+type LogLine struct {
+	At     time.Time
+	Stderr bool
+	// Text is valid UTF-8 without its line end.
+	Text string
+}
+
+// Sample is one reading of the engine's own figures, as totals.
+type Sample struct {
+	At                    time.Time
+	CPUNanos              int64
+	Memory, MemoryLimit   int64
+	Pids                  int64
+	NetworkRx, NetworkTx  int64
+	BlockRead, BlockWrite int64
+}
+
+// PullProgress is how far a pull has come.
+type PullProgress struct {
+	Layers []LayerProgress
+}
+
+// LayerProgress is how far one layer has come. Total is 0 until known.
+type LayerProgress struct {
+	ID, State      string
+	Current, Total int64
+}
+
+// ImageInfo is what the engine holds.
+type ImageInfo struct {
+	// EngineID is the content id: sha256:…
+	EngineID string
+	// Digest is the registry's digest of what was pulled, empty for a local image.
+	Digest string
+	Size   int64
+	// HasCommand says that the image names a command or an entry point.
+	HasCommand bool
+}
+
+// Discard is a progress function that does nothing.
+func Discard(PullProgress) {}
+
+var _ io.Closer = Engine(nil)
