@@ -53,6 +53,10 @@ type Container struct {
 	MemoryLimit record.Bytes `json:"memory_limit,omitempty"`
 	// GpuLimit holds the value of the "gpu_limit" field.
 	GpuLimit int `json:"gpu_limit,omitempty"`
+	// The limit that the engine has; 0 until it was made. Written only by the reconciler.
+	AppliedCPU record.Cores `json:"applied_cpu,omitempty"`
+	// AppliedMemory holds the value of the "applied_memory" field.
+	AppliedMemory record.Bytes `json:"applied_memory,omitempty"`
 	// Command holds the value of the "command" field.
 	Command []string `json:"command,omitempty"`
 	// Environment holds the value of the "environment" field.
@@ -134,7 +138,7 @@ func (*Container) scanValues(columns []string) ([]any, error) {
 			values[i] = new([]byte)
 		case container.FieldFailed, container.FieldReserved:
 			values[i] = new(sql.NullBool)
-		case container.FieldRun, container.FieldObservedRun, container.FieldCPULimit, container.FieldMemoryLimit, container.FieldGpuLimit, container.FieldRestarts, container.FieldStopGrace:
+		case container.FieldRun, container.FieldObservedRun, container.FieldCPULimit, container.FieldMemoryLimit, container.FieldGpuLimit, container.FieldAppliedCPU, container.FieldAppliedMemory, container.FieldRestarts, container.FieldStopGrace:
 			values[i] = new(sql.NullInt64)
 		case container.FieldID, container.FieldName, container.FieldOwnerID, container.FieldImageID, container.FieldDesired, container.FieldObserved, container.FieldEngineStartedAt, container.FieldStatus, container.FieldStatusMessage, container.FieldRestartPolicy, container.FieldStoppedBy, container.FieldIdempotencyKey:
 			values[i] = new(sql.NullString)
@@ -258,6 +262,18 @@ func (_m *Container) assignValues(columns []string, values []any) error {
 				return fmt.Errorf("unexpected type %T for field gpu_limit", values[i])
 			} else if value.Valid {
 				_m.GpuLimit = int(value.Int64)
+			}
+		case container.FieldAppliedCPU:
+			if value, ok := values[i].(*sql.NullInt64); !ok {
+				return fmt.Errorf("unexpected type %T for field applied_cpu", values[i])
+			} else if value.Valid {
+				_m.AppliedCPU = record.Cores(value.Int64)
+			}
+		case container.FieldAppliedMemory:
+			if value, ok := values[i].(*sql.NullInt64); !ok {
+				return fmt.Errorf("unexpected type %T for field applied_memory", values[i])
+			} else if value.Valid {
+				_m.AppliedMemory = record.Bytes(value.Int64)
 			}
 		case container.FieldCommand:
 			if value, ok := values[i].(*[]byte); !ok {
@@ -437,6 +453,12 @@ func (_m *Container) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("gpu_limit=")
 	builder.WriteString(fmt.Sprintf("%v", _m.GpuLimit))
+	builder.WriteString(", ")
+	builder.WriteString("applied_cpu=")
+	builder.WriteString(fmt.Sprintf("%v", _m.AppliedCPU))
+	builder.WriteString(", ")
+	builder.WriteString("applied_memory=")
+	builder.WriteString(fmt.Sprintf("%v", _m.AppliedMemory))
 	builder.WriteString(", ")
 	builder.WriteString("command=")
 	builder.WriteString(fmt.Sprintf("%v", _m.Command))

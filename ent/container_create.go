@@ -203,6 +203,34 @@ func (_c *ContainerCreate) SetNillableGpuLimit(v *int) *ContainerCreate {
 	return _c
 }
 
+// SetAppliedCPU sets the "applied_cpu" field.
+func (_c *ContainerCreate) SetAppliedCPU(v record.Cores) *ContainerCreate {
+	_c.mutation.SetAppliedCPU(v)
+	return _c
+}
+
+// SetNillableAppliedCPU sets the "applied_cpu" field if the given value is not nil.
+func (_c *ContainerCreate) SetNillableAppliedCPU(v *record.Cores) *ContainerCreate {
+	if v != nil {
+		_c.SetAppliedCPU(*v)
+	}
+	return _c
+}
+
+// SetAppliedMemory sets the "applied_memory" field.
+func (_c *ContainerCreate) SetAppliedMemory(v record.Bytes) *ContainerCreate {
+	_c.mutation.SetAppliedMemory(v)
+	return _c
+}
+
+// SetNillableAppliedMemory sets the "applied_memory" field if the given value is not nil.
+func (_c *ContainerCreate) SetNillableAppliedMemory(v *record.Bytes) *ContainerCreate {
+	if v != nil {
+		_c.SetAppliedMemory(*v)
+	}
+	return _c
+}
+
 // SetCommand sets the "command" field.
 func (_c *ContainerCreate) SetCommand(v []string) *ContainerCreate {
 	_c.mutation.SetCommand(v)
@@ -439,6 +467,14 @@ func (_c *ContainerCreate) defaults() {
 		v := container.DefaultGpuLimit
 		_c.mutation.SetGpuLimit(v)
 	}
+	if _, ok := _c.mutation.AppliedCPU(); !ok {
+		v := container.DefaultAppliedCPU
+		_c.mutation.SetAppliedCPU(v)
+	}
+	if _, ok := _c.mutation.AppliedMemory(); !ok {
+		v := container.DefaultAppliedMemory
+		_c.mutation.SetAppliedMemory(v)
+	}
 	if _, ok := _c.mutation.Command(); !ok {
 		v := container.DefaultCommand
 		_c.mutation.SetCommand(v)
@@ -527,6 +563,12 @@ func (_c *ContainerCreate) check() error {
 	}
 	if _, ok := _c.mutation.GpuLimit(); !ok {
 		return &ValidationError{Name: "gpu_limit", err: errors.New(`ent: missing required field "Container.gpu_limit"`)}
+	}
+	if _, ok := _c.mutation.AppliedCPU(); !ok {
+		return &ValidationError{Name: "applied_cpu", err: errors.New(`ent: missing required field "Container.applied_cpu"`)}
+	}
+	if _, ok := _c.mutation.AppliedMemory(); !ok {
+		return &ValidationError{Name: "applied_memory", err: errors.New(`ent: missing required field "Container.applied_memory"`)}
 	}
 	if _, ok := _c.mutation.Command(); !ok {
 		return &ValidationError{Name: "command", err: errors.New(`ent: missing required field "Container.command"`)}
@@ -648,6 +690,14 @@ func (_c *ContainerCreate) createSpec() (*Container, *sqlgraph.CreateSpec) {
 	if value, ok := _c.mutation.GpuLimit(); ok {
 		_spec.SetField(container.FieldGpuLimit, field.TypeInt, value)
 		_node.GpuLimit = value
+	}
+	if value, ok := _c.mutation.AppliedCPU(); ok {
+		_spec.SetField(container.FieldAppliedCPU, field.TypeInt64, value)
+		_node.AppliedCPU = value
+	}
+	if value, ok := _c.mutation.AppliedMemory(); ok {
+		_spec.SetField(container.FieldAppliedMemory, field.TypeInt64, value)
+		_node.AppliedMemory = value
 	}
 	if value, ok := _c.mutation.Command(); ok {
 		_spec.SetField(container.FieldCommand, field.TypeJSON, value)
@@ -1002,6 +1052,42 @@ func (u *ContainerUpsert) UpdateGpuLimit() *ContainerUpsert {
 // AddGpuLimit adds v to the "gpu_limit" field.
 func (u *ContainerUpsert) AddGpuLimit(v int) *ContainerUpsert {
 	u.Add(container.FieldGpuLimit, v)
+	return u
+}
+
+// SetAppliedCPU sets the "applied_cpu" field.
+func (u *ContainerUpsert) SetAppliedCPU(v record.Cores) *ContainerUpsert {
+	u.Set(container.FieldAppliedCPU, v)
+	return u
+}
+
+// UpdateAppliedCPU sets the "applied_cpu" field to the value that was provided on create.
+func (u *ContainerUpsert) UpdateAppliedCPU() *ContainerUpsert {
+	u.SetExcluded(container.FieldAppliedCPU)
+	return u
+}
+
+// AddAppliedCPU adds v to the "applied_cpu" field.
+func (u *ContainerUpsert) AddAppliedCPU(v record.Cores) *ContainerUpsert {
+	u.Add(container.FieldAppliedCPU, v)
+	return u
+}
+
+// SetAppliedMemory sets the "applied_memory" field.
+func (u *ContainerUpsert) SetAppliedMemory(v record.Bytes) *ContainerUpsert {
+	u.Set(container.FieldAppliedMemory, v)
+	return u
+}
+
+// UpdateAppliedMemory sets the "applied_memory" field to the value that was provided on create.
+func (u *ContainerUpsert) UpdateAppliedMemory() *ContainerUpsert {
+	u.SetExcluded(container.FieldAppliedMemory)
+	return u
+}
+
+// AddAppliedMemory adds v to the "applied_memory" field.
+func (u *ContainerUpsert) AddAppliedMemory(v record.Bytes) *ContainerUpsert {
+	u.Add(container.FieldAppliedMemory, v)
 	return u
 }
 
@@ -1466,6 +1552,48 @@ func (u *ContainerUpsertOne) AddGpuLimit(v int) *ContainerUpsertOne {
 func (u *ContainerUpsertOne) UpdateGpuLimit() *ContainerUpsertOne {
 	return u.Update(func(s *ContainerUpsert) {
 		s.UpdateGpuLimit()
+	})
+}
+
+// SetAppliedCPU sets the "applied_cpu" field.
+func (u *ContainerUpsertOne) SetAppliedCPU(v record.Cores) *ContainerUpsertOne {
+	return u.Update(func(s *ContainerUpsert) {
+		s.SetAppliedCPU(v)
+	})
+}
+
+// AddAppliedCPU adds v to the "applied_cpu" field.
+func (u *ContainerUpsertOne) AddAppliedCPU(v record.Cores) *ContainerUpsertOne {
+	return u.Update(func(s *ContainerUpsert) {
+		s.AddAppliedCPU(v)
+	})
+}
+
+// UpdateAppliedCPU sets the "applied_cpu" field to the value that was provided on create.
+func (u *ContainerUpsertOne) UpdateAppliedCPU() *ContainerUpsertOne {
+	return u.Update(func(s *ContainerUpsert) {
+		s.UpdateAppliedCPU()
+	})
+}
+
+// SetAppliedMemory sets the "applied_memory" field.
+func (u *ContainerUpsertOne) SetAppliedMemory(v record.Bytes) *ContainerUpsertOne {
+	return u.Update(func(s *ContainerUpsert) {
+		s.SetAppliedMemory(v)
+	})
+}
+
+// AddAppliedMemory adds v to the "applied_memory" field.
+func (u *ContainerUpsertOne) AddAppliedMemory(v record.Bytes) *ContainerUpsertOne {
+	return u.Update(func(s *ContainerUpsert) {
+		s.AddAppliedMemory(v)
+	})
+}
+
+// UpdateAppliedMemory sets the "applied_memory" field to the value that was provided on create.
+func (u *ContainerUpsertOne) UpdateAppliedMemory() *ContainerUpsertOne {
+	return u.Update(func(s *ContainerUpsert) {
+		s.UpdateAppliedMemory()
 	})
 }
 
@@ -2124,6 +2252,48 @@ func (u *ContainerUpsertBulk) AddGpuLimit(v int) *ContainerUpsertBulk {
 func (u *ContainerUpsertBulk) UpdateGpuLimit() *ContainerUpsertBulk {
 	return u.Update(func(s *ContainerUpsert) {
 		s.UpdateGpuLimit()
+	})
+}
+
+// SetAppliedCPU sets the "applied_cpu" field.
+func (u *ContainerUpsertBulk) SetAppliedCPU(v record.Cores) *ContainerUpsertBulk {
+	return u.Update(func(s *ContainerUpsert) {
+		s.SetAppliedCPU(v)
+	})
+}
+
+// AddAppliedCPU adds v to the "applied_cpu" field.
+func (u *ContainerUpsertBulk) AddAppliedCPU(v record.Cores) *ContainerUpsertBulk {
+	return u.Update(func(s *ContainerUpsert) {
+		s.AddAppliedCPU(v)
+	})
+}
+
+// UpdateAppliedCPU sets the "applied_cpu" field to the value that was provided on create.
+func (u *ContainerUpsertBulk) UpdateAppliedCPU() *ContainerUpsertBulk {
+	return u.Update(func(s *ContainerUpsert) {
+		s.UpdateAppliedCPU()
+	})
+}
+
+// SetAppliedMemory sets the "applied_memory" field.
+func (u *ContainerUpsertBulk) SetAppliedMemory(v record.Bytes) *ContainerUpsertBulk {
+	return u.Update(func(s *ContainerUpsert) {
+		s.SetAppliedMemory(v)
+	})
+}
+
+// AddAppliedMemory adds v to the "applied_memory" field.
+func (u *ContainerUpsertBulk) AddAppliedMemory(v record.Bytes) *ContainerUpsertBulk {
+	return u.Update(func(s *ContainerUpsert) {
+		s.AddAppliedMemory(v)
+	})
+}
+
+// UpdateAppliedMemory sets the "applied_memory" field to the value that was provided on create.
+func (u *ContainerUpsertBulk) UpdateAppliedMemory() *ContainerUpsertBulk {
+	return u.Update(func(s *ContainerUpsert) {
+		s.UpdateAppliedMemory()
 	})
 }
 

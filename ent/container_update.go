@@ -275,6 +275,48 @@ func (_u *ContainerUpdate) AddGpuLimit(v int) *ContainerUpdate {
 	return _u
 }
 
+// SetAppliedCPU sets the "applied_cpu" field.
+func (_u *ContainerUpdate) SetAppliedCPU(v record.Cores) *ContainerUpdate {
+	_u.mutation.ResetAppliedCPU()
+	_u.mutation.SetAppliedCPU(v)
+	return _u
+}
+
+// SetNillableAppliedCPU sets the "applied_cpu" field if the given value is not nil.
+func (_u *ContainerUpdate) SetNillableAppliedCPU(v *record.Cores) *ContainerUpdate {
+	if v != nil {
+		_u.SetAppliedCPU(*v)
+	}
+	return _u
+}
+
+// AddAppliedCPU adds value to the "applied_cpu" field.
+func (_u *ContainerUpdate) AddAppliedCPU(v record.Cores) *ContainerUpdate {
+	_u.mutation.AddAppliedCPU(v)
+	return _u
+}
+
+// SetAppliedMemory sets the "applied_memory" field.
+func (_u *ContainerUpdate) SetAppliedMemory(v record.Bytes) *ContainerUpdate {
+	_u.mutation.ResetAppliedMemory()
+	_u.mutation.SetAppliedMemory(v)
+	return _u
+}
+
+// SetNillableAppliedMemory sets the "applied_memory" field if the given value is not nil.
+func (_u *ContainerUpdate) SetNillableAppliedMemory(v *record.Bytes) *ContainerUpdate {
+	if v != nil {
+		_u.SetAppliedMemory(*v)
+	}
+	return _u
+}
+
+// AddAppliedMemory adds value to the "applied_memory" field.
+func (_u *ContainerUpdate) AddAppliedMemory(v record.Bytes) *ContainerUpdate {
+	_u.mutation.AddAppliedMemory(v)
+	return _u
+}
+
 // SetCommand sets the "command" field.
 func (_u *ContainerUpdate) SetCommand(v []string) *ContainerUpdate {
 	_u.mutation.SetCommand(v)
@@ -626,6 +668,18 @@ func (_u *ContainerUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	}
 	if value, ok := _u.mutation.AddedGpuLimit(); ok {
 		_spec.AddField(container.FieldGpuLimit, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.AppliedCPU(); ok {
+		_spec.SetField(container.FieldAppliedCPU, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.AddedAppliedCPU(); ok {
+		_spec.AddField(container.FieldAppliedCPU, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.AppliedMemory(); ok {
+		_spec.SetField(container.FieldAppliedMemory, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.AddedAppliedMemory(); ok {
+		_spec.AddField(container.FieldAppliedMemory, field.TypeInt64, value)
 	}
 	if value, ok := _u.mutation.Command(); ok {
 		_spec.SetField(container.FieldCommand, field.TypeJSON, value)
@@ -995,6 +1049,48 @@ func (_u *ContainerUpdateOne) SetNillableGpuLimit(v *int) *ContainerUpdateOne {
 // AddGpuLimit adds value to the "gpu_limit" field.
 func (_u *ContainerUpdateOne) AddGpuLimit(v int) *ContainerUpdateOne {
 	_u.mutation.AddGpuLimit(v)
+	return _u
+}
+
+// SetAppliedCPU sets the "applied_cpu" field.
+func (_u *ContainerUpdateOne) SetAppliedCPU(v record.Cores) *ContainerUpdateOne {
+	_u.mutation.ResetAppliedCPU()
+	_u.mutation.SetAppliedCPU(v)
+	return _u
+}
+
+// SetNillableAppliedCPU sets the "applied_cpu" field if the given value is not nil.
+func (_u *ContainerUpdateOne) SetNillableAppliedCPU(v *record.Cores) *ContainerUpdateOne {
+	if v != nil {
+		_u.SetAppliedCPU(*v)
+	}
+	return _u
+}
+
+// AddAppliedCPU adds value to the "applied_cpu" field.
+func (_u *ContainerUpdateOne) AddAppliedCPU(v record.Cores) *ContainerUpdateOne {
+	_u.mutation.AddAppliedCPU(v)
+	return _u
+}
+
+// SetAppliedMemory sets the "applied_memory" field.
+func (_u *ContainerUpdateOne) SetAppliedMemory(v record.Bytes) *ContainerUpdateOne {
+	_u.mutation.ResetAppliedMemory()
+	_u.mutation.SetAppliedMemory(v)
+	return _u
+}
+
+// SetNillableAppliedMemory sets the "applied_memory" field if the given value is not nil.
+func (_u *ContainerUpdateOne) SetNillableAppliedMemory(v *record.Bytes) *ContainerUpdateOne {
+	if v != nil {
+		_u.SetAppliedMemory(*v)
+	}
+	return _u
+}
+
+// AddAppliedMemory adds value to the "applied_memory" field.
+func (_u *ContainerUpdateOne) AddAppliedMemory(v record.Bytes) *ContainerUpdateOne {
+	_u.mutation.AddAppliedMemory(v)
 	return _u
 }
 
@@ -1379,6 +1475,18 @@ func (_u *ContainerUpdateOne) sqlSave(ctx context.Context) (_node *Container, er
 	}
 	if value, ok := _u.mutation.AddedGpuLimit(); ok {
 		_spec.AddField(container.FieldGpuLimit, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.AppliedCPU(); ok {
+		_spec.SetField(container.FieldAppliedCPU, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.AddedAppliedCPU(); ok {
+		_spec.AddField(container.FieldAppliedCPU, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.AppliedMemory(); ok {
+		_spec.SetField(container.FieldAppliedMemory, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.AddedAppliedMemory(); ok {
+		_spec.AddField(container.FieldAppliedMemory, field.TypeInt64, value)
 	}
 	if value, ok := _u.mutation.Command(); ok {
 		_spec.SetField(container.FieldCommand, field.TypeJSON, value)

@@ -5,6 +5,7 @@ package ent
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"entgo.io/ent"
 	"entgo.io/ent/dialect/sql"
@@ -25,6 +26,8 @@ type Host struct {
 	Memory record.Bytes `json:"memory,omitempty"`
 	// Gpu holds the value of the "gpu" field.
 	Gpu int `json:"gpu,omitempty"`
+	// When the engine began, as it was last seen: tells whether it restarted while nobody looked.
+	EngineBoot *time.Time `json:"engine_boot,omitempty"`
 	// UsedCPU holds the value of the "used_cpu" field.
 	UsedCPU record.Cores `json:"used_cpu,omitempty"`
 	// UsedMemory holds the value of the "used_memory" field.
@@ -43,6 +46,8 @@ func (*Host) scanValues(columns []string) ([]any, error) {
 			values[i] = new(sql.NullInt64)
 		case host.FieldID, host.FieldName:
 			values[i] = new(sql.NullString)
+		case host.FieldEngineBoot:
+			values[i] = new(sql.NullTime)
 		default:
 			values[i] = new(sql.UnknownType)
 		}
@@ -87,6 +92,13 @@ func (_m *Host) assignValues(columns []string, values []any) error {
 				return fmt.Errorf("unexpected type %T for field gpu", values[i])
 			} else if value.Valid {
 				_m.Gpu = int(value.Int64)
+			}
+		case host.FieldEngineBoot:
+			if value, ok := values[i].(*sql.NullTime); !ok {
+				return fmt.Errorf("unexpected type %T for field engine_boot", values[i])
+			} else if value.Valid {
+				_m.EngineBoot = new(time.Time)
+				*_m.EngineBoot = value.Time
 			}
 		case host.FieldUsedCPU:
 			if value, ok := values[i].(*sql.NullInt64); !ok {
@@ -153,6 +165,11 @@ func (_m *Host) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("gpu=")
 	builder.WriteString(fmt.Sprintf("%v", _m.Gpu))
+	builder.WriteString(", ")
+	if v := _m.EngineBoot; v != nil {
+		builder.WriteString("engine_boot=")
+		builder.WriteString(v.Format(time.ANSIC))
+	}
 	builder.WriteString(", ")
 	builder.WriteString("used_cpu=")
 	builder.WriteString(fmt.Sprintf("%v", _m.UsedCPU))

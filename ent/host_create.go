@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"entgo.io/ent/dialect"
 	"entgo.io/ent/dialect/sql"
@@ -67,6 +68,20 @@ func (_c *HostCreate) SetGpu(v int) *HostCreate {
 func (_c *HostCreate) SetNillableGpu(v *int) *HostCreate {
 	if v != nil {
 		_c.SetGpu(*v)
+	}
+	return _c
+}
+
+// SetEngineBoot sets the "engine_boot" field.
+func (_c *HostCreate) SetEngineBoot(v time.Time) *HostCreate {
+	_c.mutation.SetEngineBoot(v)
+	return _c
+}
+
+// SetNillableEngineBoot sets the "engine_boot" field if the given value is not nil.
+func (_c *HostCreate) SetNillableEngineBoot(v *time.Time) *HostCreate {
+	if v != nil {
+		_c.SetEngineBoot(*v)
 	}
 	return _c
 }
@@ -267,6 +282,10 @@ func (_c *HostCreate) createSpec() (*Host, *sqlgraph.CreateSpec) {
 		_spec.SetField(host.FieldGpu, field.TypeInt, value)
 		_node.Gpu = value
 	}
+	if value, ok := _c.mutation.EngineBoot(); ok {
+		_spec.SetField(host.FieldEngineBoot, field.TypeTime, value)
+		_node.EngineBoot = &value
+	}
 	if value, ok := _c.mutation.UsedCPU(); ok {
 		_spec.SetField(host.FieldUsedCPU, field.TypeInt64, value)
 		_node.UsedCPU = value
@@ -394,6 +413,24 @@ func (u *HostUpsert) UpdateGpu() *HostUpsert {
 // AddGpu adds v to the "gpu" field.
 func (u *HostUpsert) AddGpu(v int) *HostUpsert {
 	u.Add(host.FieldGpu, v)
+	return u
+}
+
+// SetEngineBoot sets the "engine_boot" field.
+func (u *HostUpsert) SetEngineBoot(v time.Time) *HostUpsert {
+	u.Set(host.FieldEngineBoot, v)
+	return u
+}
+
+// UpdateEngineBoot sets the "engine_boot" field to the value that was provided on create.
+func (u *HostUpsert) UpdateEngineBoot() *HostUpsert {
+	u.SetExcluded(host.FieldEngineBoot)
+	return u
+}
+
+// ClearEngineBoot clears the value of the "engine_boot" field.
+func (u *HostUpsert) ClearEngineBoot() *HostUpsert {
+	u.SetNull(host.FieldEngineBoot)
 	return u
 }
 
@@ -573,6 +610,27 @@ func (u *HostUpsertOne) AddGpu(v int) *HostUpsertOne {
 func (u *HostUpsertOne) UpdateGpu() *HostUpsertOne {
 	return u.Update(func(s *HostUpsert) {
 		s.UpdateGpu()
+	})
+}
+
+// SetEngineBoot sets the "engine_boot" field.
+func (u *HostUpsertOne) SetEngineBoot(v time.Time) *HostUpsertOne {
+	return u.Update(func(s *HostUpsert) {
+		s.SetEngineBoot(v)
+	})
+}
+
+// UpdateEngineBoot sets the "engine_boot" field to the value that was provided on create.
+func (u *HostUpsertOne) UpdateEngineBoot() *HostUpsertOne {
+	return u.Update(func(s *HostUpsert) {
+		s.UpdateEngineBoot()
+	})
+}
+
+// ClearEngineBoot clears the value of the "engine_boot" field.
+func (u *HostUpsertOne) ClearEngineBoot() *HostUpsertOne {
+	return u.Update(func(s *HostUpsert) {
+		s.ClearEngineBoot()
 	})
 }
 
@@ -928,6 +986,27 @@ func (u *HostUpsertBulk) AddGpu(v int) *HostUpsertBulk {
 func (u *HostUpsertBulk) UpdateGpu() *HostUpsertBulk {
 	return u.Update(func(s *HostUpsert) {
 		s.UpdateGpu()
+	})
+}
+
+// SetEngineBoot sets the "engine_boot" field.
+func (u *HostUpsertBulk) SetEngineBoot(v time.Time) *HostUpsertBulk {
+	return u.Update(func(s *HostUpsert) {
+		s.SetEngineBoot(v)
+	})
+}
+
+// UpdateEngineBoot sets the "engine_boot" field to the value that was provided on create.
+func (u *HostUpsertBulk) UpdateEngineBoot() *HostUpsertBulk {
+	return u.Update(func(s *HostUpsert) {
+		s.UpdateEngineBoot()
+	})
+}
+
+// ClearEngineBoot clears the value of the "engine_boot" field.
+func (u *HostUpsertBulk) ClearEngineBoot() *HostUpsertBulk {
+	return u.Update(func(s *HostUpsert) {
+		s.ClearEngineBoot()
 	})
 }
 

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"entgo.io/ent/dialect/sql"
 	"entgo.io/ent/dialect/sql/sqlgraph"
@@ -103,6 +104,26 @@ func (_u *HostUpdate) SetNillableGpu(v *int) *HostUpdate {
 // AddGpu adds value to the "gpu" field.
 func (_u *HostUpdate) AddGpu(v int) *HostUpdate {
 	_u.mutation.AddGpu(v)
+	return _u
+}
+
+// SetEngineBoot sets the "engine_boot" field.
+func (_u *HostUpdate) SetEngineBoot(v time.Time) *HostUpdate {
+	_u.mutation.SetEngineBoot(v)
+	return _u
+}
+
+// SetNillableEngineBoot sets the "engine_boot" field if the given value is not nil.
+func (_u *HostUpdate) SetNillableEngineBoot(v *time.Time) *HostUpdate {
+	if v != nil {
+		_u.SetEngineBoot(*v)
+	}
+	return _u
+}
+
+// ClearEngineBoot clears the value of the "engine_boot" field.
+func (_u *HostUpdate) ClearEngineBoot() *HostUpdate {
+	_u.mutation.ClearEngineBoot()
 	return _u
 }
 
@@ -237,6 +258,12 @@ func (_u *HostUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	if value, ok := _u.mutation.AddedGpu(); ok {
 		_spec.AddField(host.FieldGpu, field.TypeInt, value)
 	}
+	if value, ok := _u.mutation.EngineBoot(); ok {
+		_spec.SetField(host.FieldEngineBoot, field.TypeTime, value)
+	}
+	if _u.mutation.EngineBootCleared() {
+		_spec.ClearField(host.FieldEngineBoot, field.TypeTime)
+	}
 	if value, ok := _u.mutation.UsedCPU(); ok {
 		_spec.SetField(host.FieldUsedCPU, field.TypeInt64, value)
 	}
@@ -351,6 +378,26 @@ func (_u *HostUpdateOne) SetNillableGpu(v *int) *HostUpdateOne {
 // AddGpu adds value to the "gpu" field.
 func (_u *HostUpdateOne) AddGpu(v int) *HostUpdateOne {
 	_u.mutation.AddGpu(v)
+	return _u
+}
+
+// SetEngineBoot sets the "engine_boot" field.
+func (_u *HostUpdateOne) SetEngineBoot(v time.Time) *HostUpdateOne {
+	_u.mutation.SetEngineBoot(v)
+	return _u
+}
+
+// SetNillableEngineBoot sets the "engine_boot" field if the given value is not nil.
+func (_u *HostUpdateOne) SetNillableEngineBoot(v *time.Time) *HostUpdateOne {
+	if v != nil {
+		_u.SetEngineBoot(*v)
+	}
+	return _u
+}
+
+// ClearEngineBoot clears the value of the "engine_boot" field.
+func (_u *HostUpdateOne) ClearEngineBoot() *HostUpdateOne {
+	_u.mutation.ClearEngineBoot()
 	return _u
 }
 
@@ -514,6 +561,12 @@ func (_u *HostUpdateOne) sqlSave(ctx context.Context) (_node *Host, err error) {
 	}
 	if value, ok := _u.mutation.AddedGpu(); ok {
 		_spec.AddField(host.FieldGpu, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.EngineBoot(); ok {
+		_spec.SetField(host.FieldEngineBoot, field.TypeTime, value)
+	}
+	if _u.mutation.EngineBootCleared() {
+		_spec.ClearField(host.FieldEngineBoot, field.TypeTime)
 	}
 	if value, ok := _u.mutation.UsedCPU(); ok {
 		_spec.SetField(host.FieldUsedCPU, field.TypeInt64, value)

@@ -1004,6 +1004,10 @@ type ContainerMutation struct {
 	addmemory_limit   *record.Bytes
 	gpu_limit         *int
 	addgpu_limit      *int
+	applied_cpu       *record.Cores
+	addapplied_cpu    *record.Cores
+	applied_memory    *record.Bytes
+	addapplied_memory *record.Bytes
 	command           *[]string
 	appendcommand     []string
 	environment       *[]record.EnvVar
@@ -1838,6 +1842,118 @@ func (m *ContainerMutation) ResetGpuLimit() {
 	m.addgpu_limit = nil
 }
 
+// SetAppliedCPU sets the "applied_cpu" field.
+func (m *ContainerMutation) SetAppliedCPU(r record.Cores) {
+	m.applied_cpu = &r
+	m.addapplied_cpu = nil
+}
+
+// AppliedCPU returns the value of the "applied_cpu" field in the mutation.
+func (m *ContainerMutation) AppliedCPU() (r record.Cores, exists bool) {
+	v := m.applied_cpu
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldAppliedCPU returns the old "applied_cpu" field's value of the Container entity.
+// If the Container object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ContainerMutation) OldAppliedCPU(ctx context.Context) (v record.Cores, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldAppliedCPU is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldAppliedCPU requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldAppliedCPU: %w", err)
+	}
+	return oldValue.AppliedCPU, nil
+}
+
+// AddAppliedCPU adds r to the "applied_cpu" field.
+func (m *ContainerMutation) AddAppliedCPU(r record.Cores) {
+	if m.addapplied_cpu != nil {
+		*m.addapplied_cpu += r
+	} else {
+		m.addapplied_cpu = &r
+	}
+}
+
+// AddedAppliedCPU returns the value that was added to the "applied_cpu" field in this mutation.
+func (m *ContainerMutation) AddedAppliedCPU() (r record.Cores, exists bool) {
+	v := m.addapplied_cpu
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetAppliedCPU resets all changes to the "applied_cpu" field.
+func (m *ContainerMutation) ResetAppliedCPU() {
+	m.applied_cpu = nil
+	m.addapplied_cpu = nil
+}
+
+// SetAppliedMemory sets the "applied_memory" field.
+func (m *ContainerMutation) SetAppliedMemory(r record.Bytes) {
+	m.applied_memory = &r
+	m.addapplied_memory = nil
+}
+
+// AppliedMemory returns the value of the "applied_memory" field in the mutation.
+func (m *ContainerMutation) AppliedMemory() (r record.Bytes, exists bool) {
+	v := m.applied_memory
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldAppliedMemory returns the old "applied_memory" field's value of the Container entity.
+// If the Container object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ContainerMutation) OldAppliedMemory(ctx context.Context) (v record.Bytes, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldAppliedMemory is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldAppliedMemory requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldAppliedMemory: %w", err)
+	}
+	return oldValue.AppliedMemory, nil
+}
+
+// AddAppliedMemory adds r to the "applied_memory" field.
+func (m *ContainerMutation) AddAppliedMemory(r record.Bytes) {
+	if m.addapplied_memory != nil {
+		*m.addapplied_memory += r
+	} else {
+		m.addapplied_memory = &r
+	}
+}
+
+// AddedAppliedMemory returns the value that was added to the "applied_memory" field in this mutation.
+func (m *ContainerMutation) AddedAppliedMemory() (r record.Bytes, exists bool) {
+	v := m.addapplied_memory
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetAppliedMemory resets all changes to the "applied_memory" field.
+func (m *ContainerMutation) ResetAppliedMemory() {
+	m.applied_memory = nil
+	m.addapplied_memory = nil
+}
+
 // SetCommand sets the "command" field.
 func (m *ContainerMutation) SetCommand(s []string) {
 	m.command = &s
@@ -2511,7 +2627,7 @@ func (m *ContainerMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *ContainerMutation) Fields() []string {
-	fields := make([]string, 0, 27)
+	fields := make([]string, 0, 29)
 	if m.name != nil {
 		fields = append(fields, container.FieldName)
 	}
@@ -2559,6 +2675,12 @@ func (m *ContainerMutation) Fields() []string {
 	}
 	if m.gpu_limit != nil {
 		fields = append(fields, container.FieldGpuLimit)
+	}
+	if m.applied_cpu != nil {
+		fields = append(fields, container.FieldAppliedCPU)
+	}
+	if m.applied_memory != nil {
+		fields = append(fields, container.FieldAppliedMemory)
 	}
 	if m.command != nil {
 		fields = append(fields, container.FieldCommand)
@@ -2633,6 +2755,10 @@ func (m *ContainerMutation) Field(name string) (ent.Value, bool) {
 		return m.MemoryLimit()
 	case container.FieldGpuLimit:
 		return m.GpuLimit()
+	case container.FieldAppliedCPU:
+		return m.AppliedCPU()
+	case container.FieldAppliedMemory:
+		return m.AppliedMemory()
 	case container.FieldCommand:
 		return m.Command()
 	case container.FieldEnvironment:
@@ -2696,6 +2822,10 @@ func (m *ContainerMutation) OldField(ctx context.Context, name string) (ent.Valu
 		return m.OldMemoryLimit(ctx)
 	case container.FieldGpuLimit:
 		return m.OldGpuLimit(ctx)
+	case container.FieldAppliedCPU:
+		return m.OldAppliedCPU(ctx)
+	case container.FieldAppliedMemory:
+		return m.OldAppliedMemory(ctx)
 	case container.FieldCommand:
 		return m.OldCommand(ctx)
 	case container.FieldEnvironment:
@@ -2839,6 +2969,20 @@ func (m *ContainerMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetGpuLimit(v)
 		return nil
+	case container.FieldAppliedCPU:
+		v, ok := value.(record.Cores)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetAppliedCPU(v)
+		return nil
+	case container.FieldAppliedMemory:
+		v, ok := value.(record.Bytes)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetAppliedMemory(v)
+		return nil
 	case container.FieldCommand:
 		v, ok := value.([]string)
 		if !ok {
@@ -2939,6 +3083,12 @@ func (m *ContainerMutation) AddedFields() []string {
 	if m.addgpu_limit != nil {
 		fields = append(fields, container.FieldGpuLimit)
 	}
+	if m.addapplied_cpu != nil {
+		fields = append(fields, container.FieldAppliedCPU)
+	}
+	if m.addapplied_memory != nil {
+		fields = append(fields, container.FieldAppliedMemory)
+	}
 	if m.addrestarts != nil {
 		fields = append(fields, container.FieldRestarts)
 	}
@@ -2963,6 +3113,10 @@ func (m *ContainerMutation) AddedField(name string) (ent.Value, bool) {
 		return m.AddedMemoryLimit()
 	case container.FieldGpuLimit:
 		return m.AddedGpuLimit()
+	case container.FieldAppliedCPU:
+		return m.AddedAppliedCPU()
+	case container.FieldAppliedMemory:
+		return m.AddedAppliedMemory()
 	case container.FieldRestarts:
 		return m.AddedRestarts()
 	case container.FieldStopGrace:
@@ -3010,6 +3164,20 @@ func (m *ContainerMutation) AddField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.AddGpuLimit(v)
+		return nil
+	case container.FieldAppliedCPU:
+		v, ok := value.(record.Cores)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddAppliedCPU(v)
+		return nil
+	case container.FieldAppliedMemory:
+		v, ok := value.(record.Bytes)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddAppliedMemory(v)
 		return nil
 	case container.FieldRestarts:
 		v, ok := value.(int)
@@ -3144,6 +3312,12 @@ func (m *ContainerMutation) ResetField(name string) error {
 		return nil
 	case container.FieldGpuLimit:
 		m.ResetGpuLimit()
+		return nil
+	case container.FieldAppliedCPU:
+		m.ResetAppliedCPU()
+		return nil
+	case container.FieldAppliedMemory:
+		m.ResetAppliedMemory()
 		return nil
 	case container.FieldCommand:
 		m.ResetCommand()
@@ -3985,6 +4159,7 @@ type HostMutation struct {
 	addmemory      *record.Bytes
 	gpu            *int
 	addgpu         *int
+	engine_boot    *time.Time
 	used_cpu       *record.Cores
 	addused_cpu    *record.Cores
 	used_memory    *record.Bytes
@@ -4305,6 +4480,55 @@ func (m *HostMutation) ResetGpu() {
 	m.addgpu = nil
 }
 
+// SetEngineBoot sets the "engine_boot" field.
+func (m *HostMutation) SetEngineBoot(t time.Time) {
+	m.engine_boot = &t
+}
+
+// EngineBoot returns the value of the "engine_boot" field in the mutation.
+func (m *HostMutation) EngineBoot() (r time.Time, exists bool) {
+	v := m.engine_boot
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldEngineBoot returns the old "engine_boot" field's value of the Host entity.
+// If the Host object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *HostMutation) OldEngineBoot(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldEngineBoot is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldEngineBoot requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldEngineBoot: %w", err)
+	}
+	return oldValue.EngineBoot, nil
+}
+
+// ClearEngineBoot clears the value of the "engine_boot" field.
+func (m *HostMutation) ClearEngineBoot() {
+	m.engine_boot = nil
+	m.clearedFields[host.FieldEngineBoot] = struct{}{}
+}
+
+// EngineBootCleared returns if the "engine_boot" field was cleared in this mutation.
+func (m *HostMutation) EngineBootCleared() bool {
+	_, ok := m.clearedFields[host.FieldEngineBoot]
+	return ok
+}
+
+// ResetEngineBoot resets all changes to the "engine_boot" field.
+func (m *HostMutation) ResetEngineBoot() {
+	m.engine_boot = nil
+	delete(m.clearedFields, host.FieldEngineBoot)
+}
+
 // SetUsedCPU sets the "used_cpu" field.
 func (m *HostMutation) SetUsedCPU(r record.Cores) {
 	m.used_cpu = &r
@@ -4507,7 +4731,7 @@ func (m *HostMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *HostMutation) Fields() []string {
-	fields := make([]string, 0, 7)
+	fields := make([]string, 0, 8)
 	if m.name != nil {
 		fields = append(fields, host.FieldName)
 	}
@@ -4519,6 +4743,9 @@ func (m *HostMutation) Fields() []string {
 	}
 	if m.gpu != nil {
 		fields = append(fields, host.FieldGpu)
+	}
+	if m.engine_boot != nil {
+		fields = append(fields, host.FieldEngineBoot)
 	}
 	if m.used_cpu != nil {
 		fields = append(fields, host.FieldUsedCPU)
@@ -4545,6 +4772,8 @@ func (m *HostMutation) Field(name string) (ent.Value, bool) {
 		return m.Memory()
 	case host.FieldGpu:
 		return m.Gpu()
+	case host.FieldEngineBoot:
+		return m.EngineBoot()
 	case host.FieldUsedCPU:
 		return m.UsedCPU()
 	case host.FieldUsedMemory:
@@ -4568,6 +4797,8 @@ func (m *HostMutation) OldField(ctx context.Context, name string) (ent.Value, er
 		return m.OldMemory(ctx)
 	case host.FieldGpu:
 		return m.OldGpu(ctx)
+	case host.FieldEngineBoot:
+		return m.OldEngineBoot(ctx)
 	case host.FieldUsedCPU:
 		return m.OldUsedCPU(ctx)
 	case host.FieldUsedMemory:
@@ -4610,6 +4841,13 @@ func (m *HostMutation) SetField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetGpu(v)
+		return nil
+	case host.FieldEngineBoot:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetEngineBoot(v)
 		return nil
 	case host.FieldUsedCPU:
 		v, ok := value.(record.Cores)
@@ -4736,7 +4974,11 @@ func (m *HostMutation) AddField(name string, value ent.Value) error {
 // ClearedFields returns all nullable fields that were cleared during this
 // mutation.
 func (m *HostMutation) ClearedFields() []string {
-	return nil
+	var fields []string
+	if m.FieldCleared(host.FieldEngineBoot) {
+		fields = append(fields, host.FieldEngineBoot)
+	}
+	return fields
 }
 
 // FieldCleared returns a boolean indicating if a field with the given name was
@@ -4749,6 +4991,11 @@ func (m *HostMutation) FieldCleared(name string) bool {
 // ClearField clears the value of the field with the given name. It returns an
 // error if the field is not defined in the schema.
 func (m *HostMutation) ClearField(name string) error {
+	switch name {
+	case host.FieldEngineBoot:
+		m.ClearEngineBoot()
+		return nil
+	}
 	return fmt.Errorf("unknown Host nullable field %s", name)
 }
 
@@ -4767,6 +5014,9 @@ func (m *HostMutation) ResetField(name string) error {
 		return nil
 	case host.FieldGpu:
 		m.ResetGpu()
+		return nil
+	case host.FieldEngineBoot:
+		m.ResetEngineBoot()
 		return nil
 	case host.FieldUsedCPU:
 		m.ResetUsedCPU()

@@ -58,24 +58,32 @@ func init() {
 	containerDescGpuLimit := containerFields[16].Descriptor()
 	// container.DefaultGpuLimit holds the default value on creation for the gpu_limit field.
 	container.DefaultGpuLimit = containerDescGpuLimit.Default.(int)
+	// containerDescAppliedCPU is the schema descriptor for applied_cpu field.
+	containerDescAppliedCPU := containerFields[17].Descriptor()
+	// container.DefaultAppliedCPU holds the default value on creation for the applied_cpu field.
+	container.DefaultAppliedCPU = record.Cores(containerDescAppliedCPU.Default.(int64))
+	// containerDescAppliedMemory is the schema descriptor for applied_memory field.
+	containerDescAppliedMemory := containerFields[18].Descriptor()
+	// container.DefaultAppliedMemory holds the default value on creation for the applied_memory field.
+	container.DefaultAppliedMemory = record.Bytes(containerDescAppliedMemory.Default.(int64))
 	// containerDescCommand is the schema descriptor for command field.
-	containerDescCommand := containerFields[17].Descriptor()
+	containerDescCommand := containerFields[19].Descriptor()
 	// container.DefaultCommand holds the default value on creation for the command field.
 	container.DefaultCommand = containerDescCommand.Default.([]string)
 	// containerDescEnvironment is the schema descriptor for environment field.
-	containerDescEnvironment := containerFields[18].Descriptor()
+	containerDescEnvironment := containerFields[20].Descriptor()
 	// container.DefaultEnvironment holds the default value on creation for the environment field.
 	container.DefaultEnvironment = containerDescEnvironment.Default.([]record.EnvVar)
 	// containerDescRestarts is the schema descriptor for restarts field.
-	containerDescRestarts := containerFields[20].Descriptor()
+	containerDescRestarts := containerFields[22].Descriptor()
 	// container.DefaultRestarts holds the default value on creation for the restarts field.
 	container.DefaultRestarts = containerDescRestarts.Default.(int)
 	// containerDescStopGrace is the schema descriptor for stop_grace field.
-	containerDescStopGrace := containerFields[21].Descriptor()
+	containerDescStopGrace := containerFields[23].Descriptor()
 	// container.DefaultStopGrace holds the default value on creation for the stop_grace field.
 	container.DefaultStopGrace = containerDescStopGrace.Default.(int)
 	// containerDescCreatedAt is the schema descriptor for created_at field.
-	containerDescCreatedAt := containerFields[27].Descriptor()
+	containerDescCreatedAt := containerFields[29].Descriptor()
 	// container.DefaultCreatedAt holds the default value on creation for the created_at field.
 	container.DefaultCreatedAt = containerDescCreatedAt.Default.(func() time.Time)
 	// containerDescID is the schema descriptor for id field.
@@ -107,15 +115,15 @@ func init() {
 	// host.DefaultGpu holds the default value on creation for the gpu field.
 	host.DefaultGpu = hostDescGpu.Default.(int)
 	// hostDescUsedCPU is the schema descriptor for used_cpu field.
-	hostDescUsedCPU := hostFields[5].Descriptor()
+	hostDescUsedCPU := hostFields[6].Descriptor()
 	// host.DefaultUsedCPU holds the default value on creation for the used_cpu field.
 	host.DefaultUsedCPU = record.Cores(hostDescUsedCPU.Default.(int64))
 	// hostDescUsedMemory is the schema descriptor for used_memory field.
-	hostDescUsedMemory := hostFields[6].Descriptor()
+	hostDescUsedMemory := hostFields[7].Descriptor()
 	// host.DefaultUsedMemory holds the default value on creation for the used_memory field.
 	host.DefaultUsedMemory = record.Bytes(hostDescUsedMemory.Default.(int64))
 	// hostDescUsedGpu is the schema descriptor for used_gpu field.
-	hostDescUsedGpu := hostFields[7].Descriptor()
+	hostDescUsedGpu := hostFields[8].Descriptor()
 	// host.DefaultUsedGpu holds the default value on creation for the used_gpu field.
 	host.DefaultUsedGpu = hostDescUsedGpu.Default.(int)
 	// hostDescID is the schema descriptor for id field.

@@ -48,6 +48,10 @@ const (
 	FieldMemoryLimit = "memory_limit"
 	// FieldGpuLimit holds the string denoting the gpu_limit field in the database.
 	FieldGpuLimit = "gpu_limit"
+	// FieldAppliedCPU holds the string denoting the applied_cpu field in the database.
+	FieldAppliedCPU = "applied_cpu"
+	// FieldAppliedMemory holds the string denoting the applied_memory field in the database.
+	FieldAppliedMemory = "applied_memory"
 	// FieldCommand holds the string denoting the command field in the database.
 	FieldCommand = "command"
 	// FieldEnvironment holds the string denoting the environment field in the database.
@@ -120,6 +124,8 @@ var Columns = []string{
 	FieldCPULimit,
 	FieldMemoryLimit,
 	FieldGpuLimit,
+	FieldAppliedCPU,
+	FieldAppliedMemory,
 	FieldCommand,
 	FieldEnvironment,
 	FieldRestartPolicy,
@@ -156,6 +162,10 @@ var (
 	DefaultReserved bool
 	// DefaultGpuLimit holds the default value on creation for the "gpu_limit" field.
 	DefaultGpuLimit int
+	// DefaultAppliedCPU holds the default value on creation for the "applied_cpu" field.
+	DefaultAppliedCPU record.Cores
+	// DefaultAppliedMemory holds the default value on creation for the "applied_memory" field.
+	DefaultAppliedMemory record.Bytes
 	// DefaultCommand holds the default value on creation for the "command" field.
 	DefaultCommand []string
 	// DefaultEnvironment holds the default value on creation for the "environment" field.
@@ -372,6 +382,16 @@ func ByMemoryLimit(opts ...sql.OrderTermOption) OrderOption {
 // ByGpuLimit orders the results by the gpu_limit field.
 func ByGpuLimit(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldGpuLimit, opts...).ToFunc()
+}
+
+// ByAppliedCPU orders the results by the applied_cpu field.
+func ByAppliedCPU(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldAppliedCPU, opts...).ToFunc()
+}
+
+// ByAppliedMemory orders the results by the applied_memory field.
+func ByAppliedMemory(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldAppliedMemory, opts...).ToFunc()
 }
 
 // ByRestartPolicy orders the results by the restart_policy field.

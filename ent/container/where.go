@@ -133,6 +133,18 @@ func GpuLimit(v int) predicate.Container {
 	return predicate.Container(sql.FieldEQ(FieldGpuLimit, v))
 }
 
+// AppliedCPU applies equality check predicate on the "applied_cpu" field. It's identical to AppliedCPUEQ.
+func AppliedCPU(v record.Cores) predicate.Container {
+	vc := int64(v)
+	return predicate.Container(sql.FieldEQ(FieldAppliedCPU, vc))
+}
+
+// AppliedMemory applies equality check predicate on the "applied_memory" field. It's identical to AppliedMemoryEQ.
+func AppliedMemory(v record.Bytes) predicate.Container {
+	vc := int64(v)
+	return predicate.Container(sql.FieldEQ(FieldAppliedMemory, vc))
+}
+
 // Restarts applies equality check predicate on the "restarts" field. It's identical to RestartsEQ.
 func Restarts(v int) predicate.Container {
 	return predicate.Container(sql.FieldEQ(FieldRestarts, v))
@@ -859,6 +871,114 @@ func GpuLimitLT(v int) predicate.Container {
 // GpuLimitLTE applies the LTE predicate on the "gpu_limit" field.
 func GpuLimitLTE(v int) predicate.Container {
 	return predicate.Container(sql.FieldLTE(FieldGpuLimit, v))
+}
+
+// AppliedCPUEQ applies the EQ predicate on the "applied_cpu" field.
+func AppliedCPUEQ(v record.Cores) predicate.Container {
+	vc := int64(v)
+	return predicate.Container(sql.FieldEQ(FieldAppliedCPU, vc))
+}
+
+// AppliedCPUNEQ applies the NEQ predicate on the "applied_cpu" field.
+func AppliedCPUNEQ(v record.Cores) predicate.Container {
+	vc := int64(v)
+	return predicate.Container(sql.FieldNEQ(FieldAppliedCPU, vc))
+}
+
+// AppliedCPUIn applies the In predicate on the "applied_cpu" field.
+func AppliedCPUIn(vs ...record.Cores) predicate.Container {
+	v := make([]any, len(vs))
+	for i := range v {
+		v[i] = int64(vs[i])
+	}
+	return predicate.Container(sql.FieldIn(FieldAppliedCPU, v...))
+}
+
+// AppliedCPUNotIn applies the NotIn predicate on the "applied_cpu" field.
+func AppliedCPUNotIn(vs ...record.Cores) predicate.Container {
+	v := make([]any, len(vs))
+	for i := range v {
+		v[i] = int64(vs[i])
+	}
+	return predicate.Container(sql.FieldNotIn(FieldAppliedCPU, v...))
+}
+
+// AppliedCPUGT applies the GT predicate on the "applied_cpu" field.
+func AppliedCPUGT(v record.Cores) predicate.Container {
+	vc := int64(v)
+	return predicate.Container(sql.FieldGT(FieldAppliedCPU, vc))
+}
+
+// AppliedCPUGTE applies the GTE predicate on the "applied_cpu" field.
+func AppliedCPUGTE(v record.Cores) predicate.Container {
+	vc := int64(v)
+	return predicate.Container(sql.FieldGTE(FieldAppliedCPU, vc))
+}
+
+// AppliedCPULT applies the LT predicate on the "applied_cpu" field.
+func AppliedCPULT(v record.Cores) predicate.Container {
+	vc := int64(v)
+	return predicate.Container(sql.FieldLT(FieldAppliedCPU, vc))
+}
+
+// AppliedCPULTE applies the LTE predicate on the "applied_cpu" field.
+func AppliedCPULTE(v record.Cores) predicate.Container {
+	vc := int64(v)
+	return predicate.Container(sql.FieldLTE(FieldAppliedCPU, vc))
+}
+
+// AppliedMemoryEQ applies the EQ predicate on the "applied_memory" field.
+func AppliedMemoryEQ(v record.Bytes) predicate.Container {
+	vc := int64(v)
+	return predicate.Container(sql.FieldEQ(FieldAppliedMemory, vc))
+}
+
+// AppliedMemoryNEQ applies the NEQ predicate on the "applied_memory" field.
+func AppliedMemoryNEQ(v record.Bytes) predicate.Container {
+	vc := int64(v)
+	return predicate.Container(sql.FieldNEQ(FieldAppliedMemory, vc))
+}
+
+// AppliedMemoryIn applies the In predicate on the "applied_memory" field.
+func AppliedMemoryIn(vs ...record.Bytes) predicate.Container {
+	v := make([]any, len(vs))
+	for i := range v {
+		v[i] = int64(vs[i])
+	}
+	return predicate.Container(sql.FieldIn(FieldAppliedMemory, v...))
+}
+
+// AppliedMemoryNotIn applies the NotIn predicate on the "applied_memory" field.
+func AppliedMemoryNotIn(vs ...record.Bytes) predicate.Container {
+	v := make([]any, len(vs))
+	for i := range v {
+		v[i] = int64(vs[i])
+	}
+	return predicate.Container(sql.FieldNotIn(FieldAppliedMemory, v...))
+}
+
+// AppliedMemoryGT applies the GT predicate on the "applied_memory" field.
+func AppliedMemoryGT(v record.Bytes) predicate.Container {
+	vc := int64(v)
+	return predicate.Container(sql.FieldGT(FieldAppliedMemory, vc))
+}
+
+// AppliedMemoryGTE applies the GTE predicate on the "applied_memory" field.
+func AppliedMemoryGTE(v record.Bytes) predicate.Container {
+	vc := int64(v)
+	return predicate.Container(sql.FieldGTE(FieldAppliedMemory, vc))
+}
+
+// AppliedMemoryLT applies the LT predicate on the "applied_memory" field.
+func AppliedMemoryLT(v record.Bytes) predicate.Container {
+	vc := int64(v)
+	return predicate.Container(sql.FieldLT(FieldAppliedMemory, vc))
+}
+
+// AppliedMemoryLTE applies the LTE predicate on the "applied_memory" field.
+func AppliedMemoryLTE(v record.Bytes) predicate.Container {
+	vc := int64(v)
+	return predicate.Container(sql.FieldLTE(FieldAppliedMemory, vc))
 }
 
 // RestartPolicyEQ applies the EQ predicate on the "restart_policy" field.

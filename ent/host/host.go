@@ -20,6 +20,8 @@ const (
 	FieldMemory = "memory"
 	// FieldGpu holds the string denoting the gpu field in the database.
 	FieldGpu = "gpu"
+	// FieldEngineBoot holds the string denoting the engine_boot field in the database.
+	FieldEngineBoot = "engine_boot"
 	// FieldUsedCPU holds the string denoting the used_cpu field in the database.
 	FieldUsedCPU = "used_cpu"
 	// FieldUsedMemory holds the string denoting the used_memory field in the database.
@@ -37,6 +39,7 @@ var Columns = []string{
 	FieldCPU,
 	FieldMemory,
 	FieldGpu,
+	FieldEngineBoot,
 	FieldUsedCPU,
 	FieldUsedMemory,
 	FieldUsedGpu,
@@ -95,6 +98,11 @@ func ByMemory(opts ...sql.OrderTermOption) OrderOption {
 // ByGpu orders the results by the gpu field.
 func ByGpu(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldGpu, opts...).ToFunc()
+}
+
+// ByEngineBoot orders the results by the engine_boot field.
+func ByEngineBoot(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldEngineBoot, opts...).ToFunc()
 }
 
 // ByUsedCPU orders the results by the used_cpu field.

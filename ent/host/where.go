@@ -3,6 +3,8 @@
 package host
 
 import (
+	"time"
+
 	"entgo.io/ent/dialect/sql"
 	"github.com/mlride/mlride/ent/predicate"
 	"github.com/mlride/mlride/ent/record"
@@ -83,6 +85,11 @@ func Memory(v record.Bytes) predicate.Host {
 // Gpu applies equality check predicate on the "gpu" field. It's identical to GpuEQ.
 func Gpu(v int) predicate.Host {
 	return predicate.Host(sql.FieldEQ(FieldGpu, v))
+}
+
+// EngineBoot applies equality check predicate on the "engine_boot" field. It's identical to EngineBootEQ.
+func EngineBoot(v time.Time) predicate.Host {
+	return predicate.Host(sql.FieldEQ(FieldEngineBoot, v))
 }
 
 // UsedCPU applies equality check predicate on the "used_cpu" field. It's identical to UsedCPUEQ.
@@ -313,6 +320,56 @@ func GpuLT(v int) predicate.Host {
 // GpuLTE applies the LTE predicate on the "gpu" field.
 func GpuLTE(v int) predicate.Host {
 	return predicate.Host(sql.FieldLTE(FieldGpu, v))
+}
+
+// EngineBootEQ applies the EQ predicate on the "engine_boot" field.
+func EngineBootEQ(v time.Time) predicate.Host {
+	return predicate.Host(sql.FieldEQ(FieldEngineBoot, v))
+}
+
+// EngineBootNEQ applies the NEQ predicate on the "engine_boot" field.
+func EngineBootNEQ(v time.Time) predicate.Host {
+	return predicate.Host(sql.FieldNEQ(FieldEngineBoot, v))
+}
+
+// EngineBootIn applies the In predicate on the "engine_boot" field.
+func EngineBootIn(vs ...time.Time) predicate.Host {
+	return predicate.Host(sql.FieldIn(FieldEngineBoot, vs...))
+}
+
+// EngineBootNotIn applies the NotIn predicate on the "engine_boot" field.
+func EngineBootNotIn(vs ...time.Time) predicate.Host {
+	return predicate.Host(sql.FieldNotIn(FieldEngineBoot, vs...))
+}
+
+// EngineBootGT applies the GT predicate on the "engine_boot" field.
+func EngineBootGT(v time.Time) predicate.Host {
+	return predicate.Host(sql.FieldGT(FieldEngineBoot, v))
+}
+
+// EngineBootGTE applies the GTE predicate on the "engine_boot" field.
+func EngineBootGTE(v time.Time) predicate.Host {
+	return predicate.Host(sql.FieldGTE(FieldEngineBoot, v))
+}
+
+// EngineBootLT applies the LT predicate on the "engine_boot" field.
+func EngineBootLT(v time.Time) predicate.Host {
+	return predicate.Host(sql.FieldLT(FieldEngineBoot, v))
+}
+
+// EngineBootLTE applies the LTE predicate on the "engine_boot" field.
+func EngineBootLTE(v time.Time) predicate.Host {
+	return predicate.Host(sql.FieldLTE(FieldEngineBoot, v))
+}
+
+// EngineBootIsNil applies the IsNil predicate on the "engine_boot" field.
+func EngineBootIsNil() predicate.Host {
+	return predicate.Host(sql.FieldIsNull(FieldEngineBoot))
+}
+
+// EngineBootNotNil applies the NotNil predicate on the "engine_boot" field.
+func EngineBootNotNil() predicate.Host {
+	return predicate.Host(sql.FieldNotNull(FieldEngineBoot))
 }
 
 // UsedCPUEQ applies the EQ predicate on the "used_cpu" field.

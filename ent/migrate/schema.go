@@ -62,6 +62,8 @@ var (
 		{Name: "cpu_limit", Type: field.TypeInt64},
 		{Name: "memory_limit", Type: field.TypeInt64},
 		{Name: "gpu_limit", Type: field.TypeInt, Default: 0},
+		{Name: "applied_cpu", Type: field.TypeInt64, Default: 0},
+		{Name: "applied_memory", Type: field.TypeInt64, Default: 0},
 		{Name: "command", Type: field.TypeJSON},
 		{Name: "environment", Type: field.TypeJSON},
 		{Name: "restart_policy", Type: field.TypeEnum, Enums: []string{"NEVER", "ON_FAILURE"}, Default: "NEVER"},
@@ -84,13 +86,13 @@ var (
 		ForeignKeys: []*schema.ForeignKey{
 			{
 				Symbol:     "containers_images_containers",
-				Columns:    []*schema.Column{ContainersColumns[26]},
+				Columns:    []*schema.Column{ContainersColumns[28]},
 				RefColumns: []*schema.Column{ImagesColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
 			{
 				Symbol:     "containers_users_containers",
-				Columns:    []*schema.Column{ContainersColumns[27]},
+				Columns:    []*schema.Column{ContainersColumns[29]},
 				RefColumns: []*schema.Column{UsersColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
@@ -99,17 +101,17 @@ var (
 			{
 				Name:    "container_owner_id_name",
 				Unique:  true,
-				Columns: []*schema.Column{ContainersColumns[27], ContainersColumns[1]},
+				Columns: []*schema.Column{ContainersColumns[29], ContainersColumns[1]},
 			},
 			{
 				Name:    "container_owner_id_idempotency_key",
 				Unique:  true,
-				Columns: []*schema.Column{ContainersColumns[27], ContainersColumns[24]},
+				Columns: []*schema.Column{ContainersColumns[29], ContainersColumns[26]},
 			},
 			{
 				Name:    "container_created_at_id",
 				Unique:  false,
-				Columns: []*schema.Column{ContainersColumns[25], ContainersColumns[0]},
+				Columns: []*schema.Column{ContainersColumns[27], ContainersColumns[0]},
 			},
 			{
 				Name:    "container_name_id",
@@ -119,7 +121,7 @@ var (
 			{
 				Name:    "container_status_created_at_id",
 				Unique:  false,
-				Columns: []*schema.Column{ContainersColumns[8], ContainersColumns[25], ContainersColumns[0]},
+				Columns: []*schema.Column{ContainersColumns[8], ContainersColumns[27], ContainersColumns[0]},
 			},
 			{
 				Name:    "container_status_id",
@@ -129,17 +131,17 @@ var (
 			{
 				Name:    "container_owner_id_created_at_id",
 				Unique:  false,
-				Columns: []*schema.Column{ContainersColumns[27], ContainersColumns[25], ContainersColumns[0]},
+				Columns: []*schema.Column{ContainersColumns[29], ContainersColumns[27], ContainersColumns[0]},
 			},
 			{
 				Name:    "container_owner_id_status_created_at_id",
 				Unique:  false,
-				Columns: []*schema.Column{ContainersColumns[27], ContainersColumns[8], ContainersColumns[25], ContainersColumns[0]},
+				Columns: []*schema.Column{ContainersColumns[29], ContainersColumns[8], ContainersColumns[27], ContainersColumns[0]},
 			},
 			{
 				Name:    "container_image_id",
 				Unique:  false,
-				Columns: []*schema.Column{ContainersColumns[26]},
+				Columns: []*schema.Column{ContainersColumns[28]},
 			},
 		},
 	}
@@ -186,6 +188,7 @@ var (
 		{Name: "cpu", Type: field.TypeInt64, Default: 0},
 		{Name: "memory", Type: field.TypeInt64, Default: 0},
 		{Name: "gpu", Type: field.TypeInt, Default: 0},
+		{Name: "engine_boot", Type: field.TypeTime, Nullable: true},
 		{Name: "used_cpu", Type: field.TypeInt64, Default: 0},
 		{Name: "used_memory", Type: field.TypeInt64, Default: 0},
 		{Name: "used_gpu", Type: field.TypeInt, Default: 0},

@@ -43,6 +43,8 @@ func (Container) Fields() []ent.Field {
 		field.Int64("cpu_limit").GoType(record.Cores(0)),
 		field.Int64("memory_limit").GoType(record.Bytes(0)),
 		field.Int("gpu_limit").Default(0),
+		field.Int64("applied_cpu").GoType(record.Cores(0)).Default(0).Comment("The limit that the engine has; 0 until it was made. Written only by the reconciler."),
+		field.Int64("applied_memory").GoType(record.Bytes(0)).Default(0),
 		field.JSON("command", []string{}).Default([]string{}),
 		field.JSON("environment", []record.EnvVar{}).Default([]record.EnvVar{}),
 		field.Enum("restart_policy").NamedValues("Never", "NEVER", "OnFailure", "ON_FAILURE").Default("NEVER"),

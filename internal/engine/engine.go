@@ -33,14 +33,17 @@ type Engine interface {
 // Containers makes, runs and removes containers.
 type Containers interface {
 	// Create makes the container. One that is already there under the same id
-	// is adopted as it is. A missing image is ErrImageMissing.
+	// is adopted as it is. A missing image is ErrImageMissing; a name that a
+	// container of somebody else's holds is ErrRefused.
 	Create(ctx context.Context, spec Spec) error
 	// Start starts it. An error that says that its command cannot be run is
-	// ErrRefused with the engine's reason.
+	// ErrRefused with the engine's reason, and so is the start of a paused one.
 	Start(ctx context.Context, id string) error
 	// Stop asks its program to end and kills it after grace (whole seconds).
 	Stop(ctx context.Context, id string, grace time.Duration) error
+	// Pause freezes a running one. One that does not run is ErrRefused.
 	Pause(ctx context.Context, id string) error
+	// Unpause lets a paused one go on. One that does not run is ErrRefused.
 	Unpause(ctx context.Context, id string) error
 	// Update changes the limits of a container at once. Memory below what is in
 	// use is ErrRefused.
@@ -56,7 +59,7 @@ type Containers interface {
 	// is). With Follow it goes on while the container runs.
 	Logs(ctx context.Context, id string, opts LogOptions, line func(LogLine) error) error
 	// Stats calls sample about once a second with the engine's own figures,
-	// until the container ends or ctx ends.
+	// until the container ends or ctx ends; nil is returned then.
 	Stats(ctx context.Context, id string, sample func(Sample)) error
 }
 
@@ -96,8 +99,9 @@ type Spec struct {
 	// ImageID is our id of the image: the adapter uses the tag it holds for it.
 	ImageID string
 	Limits  Limits
-	// Command replaces the image's own. Empty keeps the image's own, with an
-	// open standard input and a terminal, so that a shell or interpreter stays.
+	// Command is given in place of the image's own, after its entry point where it
+	// has one, as `docker run IMAGE COMMAND` does. Empty keeps the image's own, with
+	// an open standard input and a terminal, so that a shell or interpreter stays.
 	Command     []string
 	Environment []string
 	// Hostname inside the container.
@@ -138,13 +142,16 @@ type State struct {
 	// StartedAt is the engine's start time of the newest run as it wrote it,
 	// empty before the first: it tells one run from the next.
 	StartedAt string
-	// Started and Finished are the same as times; zero when there are none.
+	// Started and Finished are the newest run's times; zero when there are none,
+	// and Finished also while it runs.
 	Started, Finished time.Time
 	ExitCode          int
 	// OOMKilled says that the kernel ended some process of it for memory.
 	OOMKilled bool
 	// Error is the engine's text about a start that failed.
 	Error string
+	// Limits are those in force. List leaves them out; Inspect tells them.
+	Limits Limits
 }
 
 // Event is a hint that something happened; Inspect tells what is so now.
@@ -179,6 +186,8 @@ type Info struct {
 	Local bool
 	// LiveRestore says that containers outlive the engine.
 	LiveRestore bool
+	// Boot is when the engine began; zero where it cannot be told.
+	Boot time.Time
 }
 
 // LogOptions choose lines.
@@ -225,6 +234,8 @@ type ImageInfo struct {
 	// EngineID is the content id: sha256:…
 	EngineID string
 	// Digest is the registry's digest of what was pulled, empty for a local image.
+	// Pull tells it; later it is told only while the engine still knows it, so
+	// whoever needs it keeps it.
 	Digest string
 	Size   int64
 	// HasCommand says that the image names a command or an entry point.

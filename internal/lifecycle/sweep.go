@@ -1,0 +1,302 @@
+package lifecycle
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/mlride/mlride/ent"
+	"github.com/mlride/mlride/ent/container"
+	"github.com/mlride/mlride/ent/record"
+	"github.com/mlride/mlride/internal/auth"
+	"github.com/mlride/mlride/internal/engine"
+	"github.com/mlride/mlride/internal/live"
+	"github.com/mlride/mlride/internal/quota"
+	"github.com/mlride/mlride/internal/store"
+)
+
+const (
+	// sweepEvery is how often everything is compared, should every event be lost.
+	sweepEvery = 30 * time.Second
+	// blameWindow is how long before the engine's stream ended an end is taken for
+	// the engine's doing: a stopping engine ends its containers first.
+	blameWindow = 30 * time.Second
+	// The pauses between tries to reach the engine.
+	firstRetry = 100 * time.Millisecond
+	lastRetry  = 3 * time.Second
+)
+
+// Connection is what is known of the engine. It is read from memory.
+type Connection struct {
+	Connected bool
+	// Since is when it came into that state.
+	Since time.Time
+	// LastEvent is when it last told of something; zero when it has not.
+	LastEvent time.Time
+	// Info is what the engine last said of itself.
+	Info engine.Info
+	// lost is when the stream last ended; zero when it has not since the start.
+	lost time.Time
+}
+
+type connection struct {
+	mu  sync.Mutex
+	now Connection
+}
+
+// Connection tells whether the engine can be reached, from memory.
+func (s *Service) Connection() Connection {
+	s.connection.mu.Lock()
+	defer s.connection.mu.Unlock()
+	return s.connection.now
+}
+
+func (c *connection) set(change func(*Connection)) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	change(&c.now)
+}
+
+// follow keeps an event stream open until ctx ends.
+func (s *Service) follow(ctx context.Context) {
+	retry := firstRetry
+	for ctx.Err() == nil {
+		connected, err := s.followOnce(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		if connected {
+			retry = firstRetry
+			s.disconnected(ctx, err)
+		} else {
+			s.Log.DebugContext(ctx, "the engine cannot be reached", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(retry):
+		}
+		retry = min(retry*2, lastRetry)
+	}
+}
+
+// followOnce opens the stream first, then lists and compares, and looks at what
+// events name all the while: an event that arrives during the comparison is
+// looked at after it was named, so nothing falls between.
+func (s *Service) followOnce(ctx context.Context) (connected bool, err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	opened := make(chan struct{})
+	ended := make(chan error, 1)
+	go func() {
+		ended <- s.Engine.Watch(ctx, func() { close(opened) }, s.heard)
+	}()
+	select {
+	case err := <-ended:
+		return false, err
+	case <-opened:
+	}
+	if err := s.connect(ctx); err != nil {
+		cancel()
+		return false, errors.Join(err, <-ended)
+	}
+	ticker := time.NewTicker(sweepEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case err := <-ended:
+			return true, err
+		case <-ticker.C:
+			if err := s.sweep(ctx, nil); err != nil && ctx.Err() == nil {
+				s.Log.WarnContext(ctx, "the comparison with the engine did not succeed", "error", err)
+			}
+		}
+	}
+}
+
+func (s *Service) heard(e engine.Event) {
+	s.connection.set(func(c *Connection) { c.LastEvent = e.At })
+	switch e.Kind {
+	case engine.ContainerEvent:
+		s.hints.add(e.ID)
+	case engine.ImageEvent:
+		s.ImageEvent(e.ID)
+	}
+}
+
+// connect learns what the engine is, compares everything once, and lets waiting
+// steps go.
+func (s *Service) connect(ctx context.Context) error {
+	ctx = auth.AsSystem(ctx)
+	info, err := s.Engine.Info(ctx)
+	if err != nil {
+		return err
+	}
+	if err := s.Quota.SetMachine(ctx, record.Cores(info.NanoCPUs/1_000_000), record.Bytes(info.Memory)); err != nil {
+		return err
+	}
+	s.connection.set(func(c *Connection) { c.Info = info })
+	restarted, err := s.Quota.SetBoot(ctx, info.Boot)
+	if err != nil {
+		return err
+	}
+	lost := s.Connection().lost
+	blame := func(seen engine.State) Blame {
+		stopping := !lost.IsZero() && seen.Finished.After(lost.Add(-blameWindow))
+		return Blame{EngineEnded: restarted && !info.LiveRestore && (stopping || !seen.Finished.Before(info.Boot))}
+	}
+	if err := s.sweep(ctx, blame); err != nil {
+		return err
+	}
+	s.connection.set(func(c *Connection) { c.Connected, c.Since = true, s.Now().UTC() })
+	s.Log.InfoContext(ctx, "connected to the engine", "version", info.Version, "api", info.APIVersion)
+	s.Connected(ctx, info)
+	return nil
+}
+
+// disconnected notes that the engine went away, and takes up again what it took
+// down with it.
+func (s *Service) disconnected(ctx context.Context, cause error) {
+	ctx = auth.AsSystem(ctx)
+	s.Log.WarnContext(ctx, "the engine went away", "error", cause)
+	s.connection.set(func(c *Connection) { c.Connected, c.Since, c.lost = false, s.Now().UTC(), s.Now().UTC() })
+	if s.Connection().Info.LiveRestore {
+		return // such an engine takes nothing down with it
+	}
+	rows, err := s.Client.Container.Query().Where(
+		container.DesiredEQ(container.DesiredStopped), container.ObservedEQ(container.ObservedExited),
+		container.StoppedByIsNil(), container.Failed(false), container.FinishedAtGT(s.Now().UTC().Add(-blameWindow)),
+	).All(ctx)
+	if err != nil {
+		s.Log.ErrorContext(ctx, "looking for what the engine ended did not succeed", "error", err)
+		return
+	}
+	for _, row := range rows {
+		if err := s.resume(ctx, row.ID); err != nil {
+			s.Log.ErrorContext(ctx, "taking up what the engine ended did not succeed", "container", row.ID, "error", err)
+		}
+	}
+}
+
+// resume wants a container running again whose end is put down to the engine.
+func (s *Service) resume(ctx context.Context, id string) error {
+	defer s.locks.lock(id)()
+	var row *ent.Container
+	err := store.Tx(ctx, s.Client, func(tx *ent.Client) error {
+		now, err := tx.Container.Get(ctx, id)
+		if err != nil {
+			return err
+		}
+		endedByItself := now.LastExit != nil && (now.LastExit.Reason == record.ExitCompleted ||
+			now.LastExit.Reason == record.ExitError || now.LastExit.Reason == record.ExitKilled)
+		if now.Desired != container.DesiredStopped || now.Observed != container.ObservedExited || !endedByItself {
+			return nil
+		}
+		exit := *now.LastExit
+		exit.Reason, exit.Message = record.ExitEngineRestarted, "The container engine ended while it ran."
+		w, f := wishOf(now), factOf(now)
+		w.Desired, w.Run = container.DesiredRunning, w.Run+1
+		up := now.Update().SetDesired(w.Desired).SetRun(w.Run).SetStatus(Status(w, f)).SetLastExit(&exit).ClearStatusMessage()
+		if !now.Reserved {
+			if err := s.Quota.Retake(ctx, tx, now.OwnerID, quota.Of(now)); err != nil {
+				return err
+			}
+			up.SetReserved(true).SetReservedAt(s.Now().UTC())
+		}
+		if err := note(ctx, tx, id, Line{"restart", "The engine ended it; it is started again when the engine is back."}); err != nil {
+			return err
+		}
+		row, err = s.save(ctx, up)
+		return err
+	})
+	if err != nil || row == nil {
+		return ignoreMissing(err)
+	}
+	s.published(row, live.Updated)
+	s.queue.wake(id, row.OwnerID)
+	return nil
+}
+
+// sweep compares every row with everything that the engine has, looks closely
+// at what differs, wakes what is not at rest, and checks the ledger. With blame,
+// after the engine was away, it looks closely at everything that runs or ran.
+func (s *Service) sweep(ctx context.Context, blame func(engine.State) Blame) error {
+	ctx = auth.AsSystem(ctx)
+	returned := blame != nil
+	if !returned {
+		blame = func(engine.State) Blame { return Blame{} }
+	}
+	listed, err := s.Engine.List(ctx)
+	if err != nil {
+		return err
+	}
+	rows, err := s.Client.Container.Query().All(ctx)
+	if err != nil {
+		return err
+	}
+	seen := make(map[string]*engine.State, len(listed))
+	for i := range listed {
+		seen[listed[i].ID] = &listed[i]
+	}
+	var wrong []error
+	look := func(id string) {
+		if err := s.observe(ctx, id, blame); err != nil {
+			wrong = append(wrong, err)
+		}
+	}
+	for _, row := range rows {
+		state := seen[row.ID]
+		delete(seen, row.ID)
+		if returned && up(row, state) || s.differs(row, state) {
+			look(row.ID)
+		}
+		if Decide(wishOf(row), factOf(row)) != Rest || row.Reserved != reserves(wishOf(row), factOf(row)) {
+			s.queue.wake(row.ID, row.OwnerID)
+		}
+		if len(wrong) > 0 && errors.Is(wrong[len(wrong)-1], engine.ErrUnreachable) {
+			return errors.Join(wrong...)
+		}
+	}
+	for id := range seen { // in the engine, and no row when the list was made
+		look(id)
+	}
+	if err := s.Quota.Audit(ctx); err != nil {
+		s.Log.ErrorContext(ctx, "the ledger and what exists differ", "error", err)
+	}
+	return errors.Join(wrong...)
+}
+
+func up(row *ent.Container, state *engine.State) bool {
+	return row.Observed == container.ObservedRunning || row.Observed == container.ObservedPaused ||
+		state != nil && (state.Status == engine.StatusRunning || state.Status == engine.StatusPaused)
+}
+
+// differs says whether a listed state is worth a closer look. A list leaves the
+// limits out, and a running container's process must be told to the monitor.
+func (s *Service) differs(row *ent.Container, state *engine.State) bool {
+	if state != nil {
+		known := *state
+		known.Limits = engine.Limits{NanoCPUs: row.AppliedCPU.Nano(), Memory: int64(row.AppliedMemory)}
+		if known.StartedAt == "" { // a list does not tell it
+			known.StartedAt, known.Started = row.EngineStartedAt, time.Time{}
+		}
+		if (known.Status == engine.StatusRunning || known.Status == engine.StatusPaused) && known.Pid == 0 && !s.Watched(row.ID) {
+			return true
+		}
+		state = &known
+	}
+	return Read(row, state, Blame{}, s.Now()) != nil
+}
+
+// look at what events named, until ctx ends.
+func (s *Service) observeHints(ctx context.Context) {
+	for {
+		id, ok := s.hints.take(ctx)
+		if !ok {
+			return
+		}
+		if err := s.Observe(ctx, id); err != nil && ctx.Err() == nil && !errors.Is(err, engine.ErrUnreachable) {
+			s.Log.WarnContext(ctx, "looking at a container did not succeed", "container", id, "error", err)
+		}
+	}
+}

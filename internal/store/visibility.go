@@ -1,0 +1,132 @@
+package store
+
+import (
+	"context"
+	"fmt"
+
+	"entgo.io/ent/dialect/sql"
+
+	"github.com/mlride/mlride/ent"
+	"github.com/mlride/mlride/ent/container"
+	"github.com/mlride/mlride/ent/containerevent"
+	"github.com/mlride/mlride/ent/image"
+	"github.com/mlride/mlride/ent/intercept"
+	"github.com/mlride/mlride/internal/auth"
+)
+
+// rule says which rows of a type a person who is not an administrator sees and
+// changes. A nil function lets none through.
+type rule struct {
+	see    func(viewer string) func(*sql.Selector)
+	change func(viewer string) func(*sql.Selector)
+	// add says whether somebody else than an administrator may add rows; those
+	// with an owner may only be their own.
+	add bool
+}
+
+// rules is who may see and change what. Administrators and the server itself
+// see and change everything; a visitor nothing. A type without a row here
+// cannot be read or written at all: see ruleFor.
+var rules = map[string]rule{
+	ent.TypeUser:           {see: mine("id"), change: mine("id")},
+	ent.TypeSession:        {see: mine("user_id"), change: mine("user_id")},
+	ent.TypeQuota:          {see: mine("user_id")},
+	ent.TypeHost:           {},
+	ent.TypeImage:          {see: imageSeen, change: mine(image.FieldOwnerID), add: true},
+	ent.TypeContainer:      {see: mine(container.FieldOwnerID), change: mine(container.FieldOwnerID), add: true},
+	ent.TypeContainerEvent: {see: ofMyContainers, add: true},
+	ent.TypeAuditEvent:     {see: mine("actor_id"), add: true},
+	ent.TypeUsageRecord:    {see: mine("owner_id")},
+}
+
+func mine(column string) func(string) func(*sql.Selector) {
+	return func(viewer string) func(*sql.Selector) { return sql.FieldEQ(column, viewer) }
+}
+
+// imageSeen: one's own, the public ones, and those that one has a container of.
+func imageSeen(viewer string) func(*sql.Selector) {
+	return func(s *sql.Selector) {
+		c := sql.Table(container.Table)
+		s.Where(sql.Or(
+			sql.EQ(s.C(image.FieldOwnerID), viewer),
+			sql.EQ(s.C(image.FieldVisibility), image.VisibilityPublic),
+			sql.In(s.C(image.FieldID), sql.Select(c.C(container.FieldImageID)).From(c).Where(sql.EQ(c.C(container.FieldOwnerID), viewer))),
+		))
+	}
+}
+
+func ofMyContainers(viewer string) func(*sql.Selector) {
+	return func(s *sql.Selector) {
+		c := sql.Table(container.Table)
+		s.Where(sql.In(s.C(containerevent.FieldContainerID),
+			sql.Select(c.C(container.FieldID)).From(c).Where(sql.EQ(c.C(container.FieldOwnerID), viewer))))
+	}
+}
+
+func nothing(s *sql.Selector) { s.Where(sql.False()) }
+
+func ruleFor(ctx context.Context, typ string) (rule, auth.Viewer, error) {
+	r, ok := rules[typ]
+	if !ok {
+		return r, auth.Viewer{}, fmt.Errorf("store: %s has no row in the visibility table", typ)
+	}
+	v, ok := auth.From(ctx)
+	if !ok {
+		return r, v, fmt.Errorf("store: a query of %s without a viewer in its context", typ)
+	}
+	return r, v, nil
+}
+
+func restrict(rows func(string) func(*sql.Selector), v auth.Viewer) func(*sql.Selector) {
+	if rows == nil || !v.SignedIn() {
+		return nothing
+	}
+	return rows(v.UserID)
+}
+
+// guard makes every read and write through the client, and through the
+// transactions begun on it, pass the table above.
+func guard(client *ent.Client) {
+	client.Intercept(intercept.TraverseFunc(func(ctx context.Context, q intercept.Query) error {
+		r, v, err := ruleFor(ctx, q.Type())
+		if err == nil && !v.SeesAll() {
+			q.WhereP(restrict(r.see, v))
+		}
+		return err
+	}))
+	client.Use(func(next ent.Mutator) ent.Mutator {
+		return ent.MutateFunc(func(ctx context.Context, m ent.Mutation) (ent.Value, error) {
+			r, v, err := ruleFor(ctx, m.Type())
+			if err != nil {
+				return nil, err
+			}
+			if v.SeesAll() {
+				return next.Mutate(ctx, m)
+			}
+			if m.Op().Is(ent.OpCreate) {
+				if err := mayAdd(r, v, m); err != nil {
+					return nil, err
+				}
+				return next.Mutate(ctx, m)
+			}
+			restricted, ok := m.(interface {
+				WhereP(...func(*sql.Selector))
+			})
+			if !ok {
+				return nil, fmt.Errorf("store: a change of %s cannot be restricted to rows", m.Type())
+			}
+			restricted.WhereP(restrict(r.change, v))
+			return next.Mutate(ctx, m)
+		})
+	})
+}
+
+func mayAdd(r rule, v auth.Viewer, m ent.Mutation) error {
+	if !r.add || !v.SignedIn() && m.Type() != ent.TypeAuditEvent {
+		return fmt.Errorf("store: this viewer adds no %s", m.Type())
+	}
+	if owner, set := m.Field("owner_id"); set && owner != v.UserID {
+		return fmt.Errorf("store: a viewer adds a %s for somebody else", m.Type())
+	}
+	return nil
+}
