@@ -17,7 +17,7 @@ func (r query) Node(ctx context.Context, id string) (scalar.Node, error) {
 		"user": found(r.Account.Get),
 		"ses":  found(r.Account.GetSession),
 		"quo":  found(r.Resolver.Quota.Get),
-		"img":  found(r.Images.Get),
+		"img":  found(r.Resolver.Images.Get),
 		"ctr":  found(r.Lifecycle.Get),
 	}[prefix]
 	if !known {

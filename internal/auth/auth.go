@@ -4,6 +4,7 @@ package auth
 
 import (
 	"context"
+	"sync/atomic"
 
 	"github.com/mlride/mlride/internal/fault"
 )
@@ -25,13 +26,28 @@ type Viewer struct {
 type key struct{}
 
 // With puts the viewer into the context.
-func With(ctx context.Context, v Viewer) context.Context { return context.WithValue(ctx, key{}, v) }
+func With(ctx context.Context, v Viewer) context.Context {
+	place := &atomic.Pointer[Viewer]{}
+	place.Store(&v)
+	return context.WithValue(ctx, key{}, place)
+}
+
+// Become changes who asks for the rest of one request: a visitor has signed in.
+// It changes the viewer that the last With put into ctx, for all who share it.
+func Become(ctx context.Context, v Viewer) {
+	if place, ok := ctx.Value(key{}).(*atomic.Pointer[Viewer]); ok {
+		place.Store(&v)
+	}
+}
 
 // From is the viewer of the context; false when none was put there, which is a
 // mistake of the program and not a visitor.
 func From(ctx context.Context) (Viewer, bool) {
-	v, ok := ctx.Value(key{}).(Viewer)
-	return v, ok
+	place, ok := ctx.Value(key{}).(*atomic.Pointer[Viewer])
+	if !ok {
+		return Viewer{}, false
+	}
+	return *place.Load(), true
 }
 
 // Of is the viewer of the context, a visitor when none was put there.

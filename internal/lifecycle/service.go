@@ -63,6 +63,8 @@ type Service struct {
 	hints      *hints
 	locks      keyed
 	connection connection
+	tried      chan struct{}
+	triedOnce  sync.Once
 }
 
 // New returns a service; nothing happens before Run.
@@ -89,10 +91,14 @@ func New(o Options) *Service {
 	if o.Connected == nil {
 		o.Connected = func(context.Context, engine.Info) {}
 	}
-	s := &Service{Options: o, queue: newQueue(), hints: newHints()}
+	s := &Service{Options: o, queue: newQueue(), hints: newHints(), tried: make(chan struct{})}
 	s.connection.now.Since = o.Now().UTC()
 	return s
 }
+
+// FirstTry is closed when the engine was tried for the first time, whatever
+// came of it.
+func (s *Service) FirstTry() <-chan struct{} { return s.tried }
 
 // Run follows the engine and carries out steps until ctx ends. Containers go on
 // running when it returns.

@@ -91,6 +91,7 @@ func (s *Service) followOnce(ctx context.Context) (connected bool, err error) {
 	go func() {
 		ended <- s.Engine.Watch(ctx, func() { close(opened) }, s.heard)
 	}()
+	defer s.triedOnce.Do(func() { close(s.tried) })
 	select {
 	case err := <-ended:
 		return false, err
@@ -151,6 +152,7 @@ func (s *Service) connect(ctx context.Context) error {
 	s.connection.set(func(c *Connection) { c.Connected, c.Since = true, s.Now().UTC() })
 	s.Log.InfoContext(ctx, "connected to the engine", "version", info.Version, "api", info.APIVersion)
 	s.Connected(ctx, info)
+	s.triedOnce.Do(func() { close(s.tried) })
 	return nil
 }
 

@@ -1,0 +1,167 @@
+// Package account is who may come in: accounts, passwords, sign-ins.
+package account
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"entgo.io/ent/dialect/sql"
+
+	"github.com/mlride/mlride/ent"
+	"github.com/mlride/mlride/ent/predicate"
+	"github.com/mlride/mlride/ent/user"
+	"github.com/mlride/mlride/internal/auth"
+	"github.com/mlride/mlride/internal/fault"
+	"github.com/mlride/mlride/internal/live"
+	"github.com/mlride/mlride/internal/store"
+)
+
+// Mode says who may make an account.
+type Mode string
+
+// The modes.
+const (
+	Open   Mode = "open"
+	Closed Mode = "closed"
+	Invite Mode = "invite"
+)
+
+// Options build a Service.
+type Options struct {
+	Client *ent.Client
+	Feed   *live.Feed
+	Mode   Mode
+	// SetupCode is needed by the first account, when not empty.
+	SetupCode string
+	// Contact is whom to ask, for refusals; may be empty.
+	Contact string
+	// NewQuota makes a new account's quota in the transaction that makes it.
+	NewQuota func(ctx context.Context, tx *ent.Client, userID string) error
+	Now      func() time.Time
+	Log      *slog.Logger
+}
+
+// Service is all accounts and sign-ins.
+type Service struct {
+	Options
+	hashing  hasher
+	throttle throttle
+	sessions sessions
+}
+
+// New returns a service.
+func New(o Options) *Service {
+	s := &Service{Options: o, hashing: newHasher()}
+	s.throttle.now = o.Now
+	s.sessions.init()
+	return s
+}
+
+// Run does what is due by time until ctx ends: sessions that expired go, and
+// what is not used is forgotten.
+func (s *Service) Run(ctx context.Context) {
+	ctx = auth.AsSystem(ctx)
+	var wait sync.WaitGroup
+	wait.Go(func() { s.noteLastSeen(ctx) })
+	ticker := time.NewTicker(time.Minute)
+	defer ticker.Stop()
+	for {
+		if err := s.expire(ctx); err != nil && ctx.Err() == nil {
+			s.Log.ErrorContext(ctx, "removing expired sessions did not succeed", "error", err)
+		}
+		s.throttle.forget()
+		select {
+		case <-ctx.Done():
+			wait.Wait()
+			return
+		case <-ticker.C:
+		}
+	}
+}
+
+// Get is one account that the viewer sees.
+func (s *Service) Get(ctx context.Context, id string) (*ent.User, error) {
+	u, err := s.Client.User.Get(ctx, id)
+	if ent.IsNotFound(err) {
+		return nil, fault.NoSuch("user", id)
+	}
+	return u, err
+}
+
+// Find is like Get, but what the viewer may not see is nil and no error.
+func (s *Service) Find(ctx context.Context, id string) (*ent.User, error) {
+	u, err := s.Client.User.Get(ctx, id)
+	if ent.IsNotFound(err) {
+		return nil, nil
+	}
+	return u, err
+}
+
+// Viewer is who asks; nil for a visitor.
+func (s *Service) Viewer(ctx context.Context) (*ent.User, error) {
+	v := auth.Of(ctx)
+	if !v.SignedIn() {
+		return nil, nil
+	}
+	return s.Find(ctx, v.UserID)
+}
+
+// Filter chooses accounts; nil does not matter.
+type Filter struct {
+	NameContains *string
+	Role         *user.Role
+	Suspended    *bool
+}
+
+func (f Filter) where() []predicate.User {
+	var where []predicate.User
+	if f.NameContains != nil {
+		part := *f.NameContains
+		where = append(where, user.Or(user.UsernameContainsFold(part), user.NicknameContainsFold(part), user.EmailContainsFold(part)))
+	}
+	if f.Role != nil {
+		where = append(where, user.RoleEQ(*f.Role))
+	}
+	if f.Suspended != nil {
+		if *f.Suspended {
+			where = append(where, user.SuspendedAtNotNil())
+		} else {
+			where = append(where, user.SuspendedAtIsNil())
+		}
+	}
+	return where
+}
+
+var orderKeys = map[string]func(*ent.User) (any, string){
+	user.FieldCreatedAt:   func(u *ent.User) (any, string) { return u.CreatedAt, u.ID },
+	user.FieldUsernameKey: func(u *ent.User) (any, string) { return u.UsernameKey, u.ID },
+	user.FieldLastSeenAt:  func(u *ent.User) (any, string) { return u.LastSeenAt, u.ID },
+}
+
+// List is a page of the accounts that the viewer sees.
+func (s *Service) List(ctx context.Context, f Filter, o store.Order, p store.Page) (store.Slice[*ent.User], error) {
+	return store.Paginate(p, o, orderKeys[o.Column], func(add func(*sql.Selector)) ([]*ent.User, error) {
+		return s.Client.User.Query().Where(f.where()...).Where(add).All(ctx)
+	})
+}
+
+// Count is how many the filter chooses, at most store.CountBound + 1.
+func (s *Service) Count(ctx context.Context, f Filter) (int, error) {
+	ids, err := s.Client.User.Query().Where(f.where()...).Limit(store.CountBound + 1).IDs(ctx)
+	return len(ids), err
+}
+
+// Total is how many accounts there are.
+func (s *Service) Total(ctx context.Context) (int, error) {
+	return s.Client.User.Query().Count(auth.AsSystem(ctx))
+}
+
+func (s *Service) askWhom() string {
+	if s.Contact == "" {
+		return " Ask the administrator."
+	}
+	return fmt.Sprintf(" Ask %s.", s.Contact)
+}

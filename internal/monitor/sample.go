@@ -1,0 +1,58 @@
+package monitor
+
+import (
+	"time"
+
+	"github.com/mlride/mlride/ent/record"
+)
+
+// This file is the arithmetic: pure.
+
+// Sample is what a container used at one instant.
+type Sample struct {
+	ID string
+	At time.Time
+	// CPUPercent is of one core since the sample before: 200 is two busy cores.
+	CPUPercent float64
+	// Memory is what is in use less the inactive page cache, as the docker command
+	// line prints it.
+	Memory, MemoryLimit record.Bytes
+	MemoryPercent       float64
+	// Totals since the container's start.
+	NetworkRx, NetworkTx, BlockRead, BlockWrite record.Bytes
+	Pids                                        int
+}
+
+// reading is one look at the kernel's counters.
+type reading struct {
+	at                    time.Time
+	cpu                   int64 // nanoseconds
+	memory                int64
+	pids                  int64
+	rx, tx, read, written int64
+}
+
+// shortest is the least time between two readings that says something about
+// the processor: the kernel accounts in ticks of up to 10 ms.
+const shortest = 100 * time.Millisecond
+
+// between makes a sample of two readings; false when they are too close
+// together, or of two different runs.
+func between(id string, limit record.Bytes, before, now reading) (Sample, bool) {
+	elapsed := now.at.Sub(before.at)
+	if elapsed < shortest || now.cpu < before.cpu {
+		return Sample{}, false
+	}
+	s := Sample{
+		ID: id, At: now.at.UTC(),
+		CPUPercent: 100 * float64(now.cpu-before.cpu) / float64(elapsed),
+		Memory:     record.Bytes(max(now.memory, 0)), MemoryLimit: limit,
+		NetworkRx: record.Bytes(now.rx), NetworkTx: record.Bytes(now.tx),
+		BlockRead: record.Bytes(now.read), BlockWrite: record.Bytes(now.written),
+		Pids: int(now.pids),
+	}
+	if limit > 0 {
+		s.MemoryPercent = 100 * float64(s.Memory) / float64(limit)
+	}
+	return s, true
+}

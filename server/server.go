@@ -1,0 +1,237 @@
+// Package server is the running process: the one room that sees all others. It
+// builds the features on an open database and an engine, serves the API and the
+// pages, and takes everything down again in the reverse order.
+package server
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/mlride/mlride/ent/record"
+	"github.com/mlride/mlride/frontend"
+	"github.com/mlride/mlride/graph"
+	"github.com/mlride/mlride/internal/account"
+	"github.com/mlride/mlride/internal/auth"
+	"github.com/mlride/mlride/internal/docker"
+	"github.com/mlride/mlride/internal/engine"
+	"github.com/mlride/mlride/internal/image"
+	"github.com/mlride/mlride/internal/lifecycle"
+	"github.com/mlride/mlride/internal/live"
+	"github.com/mlride/mlride/internal/monitor"
+	"github.com/mlride/mlride/internal/quota"
+	"github.com/mlride/mlride/internal/store"
+)
+
+// firstContact bounds how long the start waits for the engine's first word, so
+// that what is asked for in the first moment is not refused for want of it. An
+// engine that is not there says so at once.
+const firstContact = time.Second
+
+// Run serves until ctx ends. Containers go on running when it returns.
+func Run(ctx context.Context, config Config, version string) error {
+	log := slog.Default()
+	unlock, err := claim(config.Data)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	house, err := assemble(auth.AsSystem(ctx), config, version, log)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err := house.close(); err != nil {
+			log.Error("closing did not succeed", "error", err)
+		}
+	}()
+	listener, err := Listen(ctx, config)
+	if err != nil {
+		return err
+	}
+	if err := house.announceSetup(ctx); err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	// The features outlive the listener: what is being answered may need them.
+	life, end := context.WithCancel(context.WithoutCancel(ctx))
+	var running sync.WaitGroup
+	for _, run := range house.loops {
+		running.Go(func() { run(life) })
+	}
+	defer running.Wait()
+	defer end()
+	select {
+	case <-house.lifecycle.FirstTry():
+	case <-time.After(firstContact):
+	}
+	handler := NewHandler(Deps{
+		Resolver: house.resolver, Accounts: house.accounts, Ready: house.ready,
+		Config: config, Assets: frontend.Assets(), Log: log,
+	})
+	fmt.Printf("listening on %s\n", config.Address(listener.Addr()))
+	return Serve(ctx, listener, handler, config, log)
+}
+
+// house is everything that runs.
+type house struct {
+	config    Config
+	version   string
+	log       *slog.Logger
+	instance  string
+	store     *store.Store
+	engine    *docker.Engine
+	quota     *quota.Service
+	accounts  *account.Service
+	images    *image.Service
+	monitor   *monitor.Service
+	lifecycle *lifecycle.Service
+	resolver  *graph.Resolver
+	loops     []func(context.Context)
+}
+
+func assemble(ctx context.Context, config Config, version string, log *slog.Logger) (*house, error) {
+	h := &house{config: config, version: version, log: log}
+	var err error
+	if h.instance, err = instance(config); err != nil {
+		return nil, err
+	}
+	if h.store, err = store.Open(ctx, config.DatabasePath()); err != nil {
+		return nil, err
+	}
+	if h.engine, err = docker.New(docker.Options{Host: config.Engine, Instance: h.instance}); err != nil {
+		return nil, errors.Join(fmt.Errorf("DOCKER_HOST: %w", err), h.store.Close())
+	}
+	if err := h.features(ctx, &live.Feed{}); err != nil {
+		return nil, errors.Join(err, h.close())
+	}
+	return h, nil
+}
+
+func (h *house) features(ctx context.Context, feed *live.Feed) error {
+	client, config, log := h.store.Client, h.config, h.log
+	var err error
+	h.quota, err = quota.New(ctx, quota.Options{
+		Client: client, Feed: feed, Log: log, Now: time.Now,
+		Default: quota.Limits(config.DefaultQuota),
+		Policy: quota.Policy{
+			ReserveCPU: config.HostReserve.CPU, ReserveMemory: config.HostReserve.Memory,
+			OvercommitCPU: config.Overcommit.CPU, OvercommitMemory: config.Overcommit.Memory,
+		},
+	})
+	if err != nil {
+		return err
+	}
+	setup, err := h.setupCode()
+	if err != nil {
+		return err
+	}
+	h.accounts = account.New(account.Options{
+		Client: client, Feed: feed, Log: log, Now: time.Now,
+		Mode: account.Mode(config.RegistrationMode()), SetupCode: setup, Contact: config.Contact,
+		NewQuota: h.quota.Give,
+	})
+	h.images, err = image.New(image.Options{
+		Client: client, Feed: feed, Engine: h.engine, Quota: h.quota, Log: log, Now: time.Now,
+		MinMemory: record.Bytes(config.MinMemory), Starter: string(config.StarterImage),
+	})
+	if err != nil {
+		return err
+	}
+	h.monitor = monitor.New(monitor.Options{
+		Client: client, Feed: feed, Engine: h.engine, Log: log, Now: time.Now,
+		Local: func() bool { return h.lifecycle.Connection().Info.Local },
+	})
+	h.lifecycle = lifecycle.New(lifecycle.Options{
+		Client: client, Engine: h.engine, Quota: h.quota, Feed: feed, Log: log, Now: time.Now,
+		MinMemory:    record.Bytes(config.MinMemory),
+		Running:      func(p lifecycle.Process) { h.monitor.Started(monitor.Target(p)) },
+		Ended:        h.monitor.Stopped,
+		Watched:      h.monitor.Watching,
+		MemoryInUse:  h.monitor.MemoryInUse,
+		ImageMissing: h.images.Observe,
+		ImageEvent:   h.images.Observe,
+		Connected:    func(context.Context, engine.Info) { h.images.EngineUp() },
+	})
+	h.resolver = &graph.Resolver{
+		Account: h.accounts, Images: h.images, Lifecycle: h.lifecycle, Quota: h.quota, Monitor: h.monitor, Machine: h,
+	}
+	h.loops = []func(context.Context){h.accounts.Run, h.images.Run, h.monitor.Run, h.lifecycle.Run}
+	return nil
+}
+
+func (h *house) close() error { return errors.Join(h.engine.Close(), h.store.Close()) }
+
+// claim makes the data folder and keeps other servers out of it.
+func claim(folder string) (unlock func(), err error) {
+	if err := os.MkdirAll(folder, 0o700); err != nil {
+		return nil, fmt.Errorf("MLRIDE_DATA: %w", err)
+	}
+	lock, err := os.OpenFile(filepath.Join(folder, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("MLRIDE_DATA: %w", err)
+	}
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		return nil, errors.Join(fmt.Errorf("MLRIDE_DATA: another server uses the folder %s", folder), lock.Close())
+	}
+	return func() { _ = lock.Close() }, nil
+}
+
+// instance is the configured label, or the one that the data folder keeps.
+func instance(config Config) (string, error) {
+	if config.Instance != "" {
+		return string(config.Instance), nil
+	}
+	file := filepath.Join(config.Data, "instance")
+	kept, err := os.ReadFile(file)
+	if err == nil {
+		return strings.TrimSpace(string(kept)), nil
+	}
+	if !errors.Is(err, os.ErrNotExist) {
+		return "", fmt.Errorf("MLRIDE_DATA: %w", err)
+	}
+	made, err := random(4)
+	if err != nil {
+		return "", err
+	}
+	return made, os.WriteFile(file, []byte(made+"\n"), 0o600)
+}
+
+// setupCode is what the first account needs off loopback.
+func (h *house) setupCode() (string, error) {
+	switch {
+	case h.config.OnLoopback():
+		return h.config.SetupCode, nil
+	case h.config.SetupCode != "":
+		return h.config.SetupCode, nil
+	default:
+		return random(8)
+	}
+}
+
+// announceSetup prints the set-up code where it will be needed. It goes beside
+// the log, which may be kept and read by others.
+func (h *house) announceSetup(ctx context.Context) error {
+	_, needed, err := h.accounts.RegistrationOpen(ctx)
+	if err != nil || !needed || h.config.SetupCode != "" {
+		return err
+	}
+	_, err = fmt.Fprintf(os.Stderr, "The first account administers this server. To make it, register with the set-up code %s\n", h.accounts.SetupCode)
+	return err
+}
+
+func random(bytes int) (string, error) {
+	b := make([]byte, bytes)
+	if _, err := rand.Read(b); err != nil {
+		return "", err
+	}
+	return hex.EncodeToString(b), nil
+}
