@@ -37,7 +37,9 @@ type Containers interface {
 	// container of somebody else's holds is ErrRefused.
 	Create(ctx context.Context, spec Spec) error
 	// Start starts it. An error that says that its command cannot be run is
-	// ErrRefused with the engine's reason, and so is the start of a paused one.
+	// ErrRefused with the engine's reason, and so is the start of a paused one. A
+	// program that the image lacks is no such error: the engine's init starts, does
+	// not find it, and ends with 127 and a line in the log.
 	Start(ctx context.Context, id string) error
 	// Stop asks its program to end and kills it after grace (whole seconds).
 	Stop(ctx context.Context, id string, grace time.Duration) error
@@ -69,12 +71,14 @@ type Images interface {
 	// so that nobody else's untagging takes it away. progress is called from one
 	// goroutine, often. It ends early when ctx does, and leaves nothing behind then.
 	// A reference that does not exist is ErrNotFound; a registry that cannot be
-	// reached or fails is ErrRegistry.
+	// reached or fails is ErrRegistry; one that wants credentials ErrUnauthorized.
+	// The references that the engine has besides stay as they were.
 	Pull(ctx context.Context, id, ref string, progress func(PullProgress)) (ImageInfo, error)
 	// Adopt holds an image that the engine already has under a tag of our own
 	// for id; ErrNotFound when it has none of that reference.
 	Adopt(ctx context.Context, id, ref string) (ImageInfo, error)
 	// RemoveImage lets go of our own tag for id; the content goes with the last tag.
+	// ErrBusy when that would be now and a container is made of it.
 	RemoveImage(ctx context.Context, id string) error
 	// InspectImage tells of the image held for id; ErrNotFound when there is none.
 	InspectImage(ctx context.Context, id string) (ImageInfo, error)
@@ -150,7 +154,7 @@ type State struct {
 	OOMKilled bool
 	// Error is the engine's text about a start that failed.
 	Error string
-	// Limits are those in force. List leaves them out; Inspect tells them.
+	// Limits are those in force.
 	Limits Limits
 }
 

@@ -1,0 +1,95 @@
+package docker
+
+import (
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/go-units"
+
+	"github.com/mlride/mlride/internal/engine"
+)
+
+// neededCapabilities are what is left to root inside a container: what apt, pip
+// and conda need to install as root, and no more. None of them reaches beyond
+// the container's own files and processes. Left out of the engine's usual set:
+// MKNOD, NET_RAW (forging packets to neighbours), NET_BIND_SERVICE (the kernel
+// lets everybody bind low ports in here), SETPCAP, SETFCAP, SYS_CHROOT, AUDIT_WRITE.
+var neededCapabilities = []string{
+	"CHOWN",        // dpkg gives files to their owners
+	"DAC_OVERRIDE", // root writes in folders of other users, as installers assume
+	"FOWNER",       // dpkg sets modes and times on files it gave away
+	"FSETID",       // set-group-id folders (/var/mail, /var/local) keep that bit
+	"SETGID",       // apt downloads as its own group,
+	"SETUID",       // and its own user (_apt)
+	"KILL",         // root ends processes of other users: a service it had started
+}
+
+const (
+	// pidsLimit counts threads too. A training run of 16 loader processes on a
+	// machine of 64 cores has over a thousand, so 1,024 would break honest work;
+	// at 4,096 a fork bomb still leaves the machine's others (pid_max is 32,768 at
+	// the least) room to work, and its memory counts against its own limit.
+	pidsLimit = 4096
+	// openFiles is enough for data loaders and notebooks. It must not be above the
+	// engine's own hard limit, which an engine that is itself confined cannot raise
+	// (20,000 was met: every start failed at 65,536).
+	openFiles = 16384
+	// oomScore makes the kernel end tenants before the host's own services, when
+	// the machine as a whole runs out of memory.
+	oomScore = 500
+)
+
+// profile is the one description of how a tenant's container is made. Nothing
+// in spec can loosen it: no mount, port, device, namespace or privilege of the
+// host is ever asked for, and the engine's default seccomp filter stays on.
+func profile(spec engine.Spec, instance string) (*container.Config, *container.HostConfig) {
+	interactive := len(spec.Command) == 0
+	useInit, pids := true, int64(pidsLimit)
+	config := &container.Config{
+		Hostname: spec.Hostname,
+		Image:    imageTag(instance, spec.ImageID),
+		Cmd:      spec.Command,
+		Env:      spec.Environment,
+		// An image whose own command is a shell or an interpreter ends at once
+		// unless somebody seems to sit there.
+		Tty:       interactive,
+		OpenStdin: interactive,
+		Labels: map[string]string{
+			labelInstance: instance,
+			labelOwner:    spec.Owner,
+			labelID:       spec.ID,
+		},
+	}
+	host := &container.HostConfig{
+		CapDrop:     []string{"ALL"},
+		CapAdd:      neededCapabilities,
+		SecurityOpt: []string{"no-new-privileges:true"},
+		// Without it a shell as first process ignores TERM, and every stop takes
+		// its whole grace.
+		Init:        &useInit,
+		IpcMode:     container.IPCModePrivate,
+		OomScoreAdj: oomScore,
+		// Who runs again is decided by the reconciler, in one place.
+		RestartPolicy: container.RestartPolicy{Name: container.RestartPolicyDisabled},
+		LogConfig: container.LogConfig{
+			Type:   "json-file",
+			Config: map[string]string{"max-size": "10m", "max-file": "3"},
+		},
+		Resources: container.Resources{
+			NanoCPUs: spec.Limits.NanoCPUs,
+			Memory:   spec.Limits.Memory,
+			// Memory and swap together: none beyond.
+			MemorySwap: spec.Limits.Memory,
+			PidsLimit:  &pids,
+			Ulimits:    []*units.Ulimit{{Name: "nofile", Soft: openFiles, Hard: openFiles}},
+		},
+	}
+	return config, host
+}
+
+// containerName is the engine's name for our container.
+func containerName(instance, id string) string { return "mlride-" + instance + "-" + id }
+
+// imageTag is our own tag for an image.
+func imageTag(instance, id string) string { return imageNamespace(instance) + id + ":latest" }
+
+// imageNamespace is what all our tags begin with.
+func imageNamespace(instance string) string { return "mlride-" + instance + "/" }
