@@ -3,11 +3,8 @@ package image
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sync"
 	"time"
-
-	"github.com/distribution/reference"
 
 	"github.com/mlride/mlride/ent"
 	"github.com/mlride/mlride/ent/image"
@@ -18,43 +15,59 @@ import (
 	"github.com/mlride/mlride/internal/store"
 )
 
-const (
-	// maxPulls is how many pulls are under way at once.
-	maxPulls = 3
-	// tellEvery is how often progress is told at most.
-	tellEvery = 100 * time.Millisecond
-)
+// maxPulls is how many pulls the engine does at once: more share one line, and
+// take the processors from the containers while they unpack.
+const maxPulls = 2
 
-// job is what is under way with one image: a pull, or its deletion.
+// awayMessage is shown while the engine is not there.
+const awayMessage = "The container engine cannot be reached. This goes on by itself when it can."
+
+// errLate ends a pull that took longer than it may.
+var errLate = errors.New("the deadline of the pull has passed")
+
+// job is what is done about one image: at most one thing at a time.
 type job struct {
+	id     string
 	cancel context.CancelFunc
 	done   chan struct{}
-	// again says that something was asked for while it was ending.
+	// again says that something was asked for meanwhile. Under Service.mu.
 	again bool
 
-	mu       sync.Mutex
+	mu sync.Mutex
+	// pulling says that progress is to be told, as news.
+	pulling  bool
+	news     live.Change
 	progress engine.PullProgress
-	told     time.Time
+	// pause says that news was told just now; untold that there is more since.
+	pause, untold bool
 }
 
-// begin does what the image's row asks for, unless it is being done already.
-func (s *Service) begin(id string) {
+// begin does what the image's row asks for; what is being done is done again
+// when it has ended. Where there is no row, the engine is to hold nothing.
+func (s *Service) begin(id string) { s.do(id, s.carryOut) }
+
+// do runs work, as the one thing that is done about the image. It gives nil when
+// something is being done already, or the service does not run: Run then begins
+// with a look at all rows.
+func (s *Service) do(id string, work func(ctx context.Context, j *job) error) *job {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.life == nil || s.life.Err() != nil {
-		return // taken up when Run begins
+		return nil
 	}
 	if j := s.jobs[id]; j != nil {
 		j.again = true
-		return
+		return nil
 	}
 	ctx, cancel := context.WithCancel(s.life)
-	j := &job{cancel: cancel, done: make(chan struct{})}
+	j := &job{id: id, cancel: cancel, done: make(chan struct{})}
 	s.jobs[id] = j
 	s.running.Go(func() {
 		defer close(j.done)
 		defer cancel()
-		s.carryOut(ctx, id, j)
+		if err := work(ctx, j); err != nil && ctx.Err() == nil && !errors.Is(err, engine.ErrUnreachable) {
+			s.Log.WarnContext(ctx, "work on an image did not succeed", "image", id, "error", err)
+		}
 		s.mu.Lock()
 		delete(s.jobs, id)
 		again := j.again
@@ -63,84 +76,121 @@ func (s *Service) begin(id string) {
 			s.begin(id)
 		}
 	})
+	return j
 }
 
-// stop ends what is under way with the image.
+// stop gives up what is being done about the image, and then does what its row
+// asks for now.
 func (s *Service) stop(id string) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	if j := s.jobs[id]; j != nil {
 		j.cancel()
 	}
-}
-
-// Progress is how far the pull has come; false when none is under way.
-func (s *Service) Progress(id string) (engine.PullProgress, bool) {
-	s.mu.Lock()
-	j := s.jobs[id]
 	s.mu.Unlock()
-	if j == nil {
-		return engine.PullProgress{}, false
-	}
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.progress, true
+	s.begin(id)
 }
 
-func (s *Service) carryOut(ctx context.Context, id string, j *job) {
-	ctx = auth.AsSystem(ctx)
-	row, err := s.Client.Image.Get(ctx, id)
-	if err == nil {
-		switch row.Status {
-		case image.StatusPending, image.StatusPulling:
-			err = s.pull(ctx, row, j)
-		case image.StatusDeleting:
-			err = s.remove(ctx, row)
-		case image.StatusBuilding, image.StatusReady, image.StatusFailed, image.StatusCancelled:
-		}
+func (s *Service) carryOut(ctx context.Context, j *job) error {
+	row, err := s.Client.Image.Get(ctx, j.id)
+	if ent.IsNotFound(err) {
+		return s.Engine.RemoveImage(ctx, j.id)
 	}
-	if err != nil && !ent.IsNotFound(err) && ctx.Err() == nil {
-		s.Log.WarnContext(ctx, "work on an image did not succeed", "image", id, "error", err)
+	if err != nil {
+		return err
 	}
+	switch row.Status {
+	case image.StatusPending, image.StatusPulling:
+		return s.pull(ctx, row, j)
+	case image.StatusDeleting:
+		return s.remove(ctx, row)
+	case image.StatusCancelled:
+		return s.Engine.RemoveImage(ctx, row.ID)
+	case image.StatusReady, image.StatusFailed:
+		return s.compare(ctx, row)
+	case image.StatusBuilding:
+	}
+	return nil
 }
 
 // pull fetches the image and records what came of it. An engine that cannot be
 // reached leaves it as it is: it is taken up again when the engine is back.
 func (s *Service) pull(ctx context.Context, row *ent.Image, j *job) error {
-	select {
-	case s.slots <- struct{}{}:
-		defer func() { <-s.slots }()
-	case <-ctx.Done():
-		return ctx.Err()
+	pulling, end := context.WithCancelCause(ctx)
+	defer end(nil)
+	var began time.Time
+	got, err := s.fetch(pulling, row, j, func() error {
+		if !began.IsZero() {
+			return nil
+		}
+		began = s.Now()
+		time.AfterFunc(s.Deadline-s.spentOn(row.ID, 0), func() { end(errLate) })
+		j.follow(row)
+		return s.set(ctx, row, func(up *ent.ImageUpdateOne) { up.SetStatus(image.StatusPulling).ClearStatusMessage() })
+	})
+	j.unfollow()
+	late := errors.Is(context.Cause(pulling), errLate)
+	if ctx.Err() == nil && errors.Is(err, engine.ErrUnreachable) && !late {
+		if !began.IsZero() {
+			s.spentOn(row.ID, s.Now().Sub(began))
+		}
+		return errors.Join(err, s.set(ctx, row, func(up *ent.ImageUpdateOne) { up.SetStatusMessage(awayMessage) }))
 	}
-	if err := s.set(ctx, row.ID, func(up *ent.ImageUpdateOne) { up.SetStatus(image.StatusPulling).ClearStatusMessage() }); err != nil {
-		return err
-	}
-	bounded, cancel := context.WithTimeout(ctx, s.Deadline)
-	defer cancel()
-	got, err := s.fetch(bounded, row, j)
+	s.forget(row.ID)
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err() // cancelled, or the server stops
-	case errors.Is(err, engine.ErrUnreachable):
-		return errors.Join(err, s.set(ctx, row.ID, func(up *ent.ImageUpdateOne) {
-			up.SetStatusMessage("The container engine cannot be reached. The pull goes on by itself when it can.")
-		}))
+	case ent.IsNotFound(err):
+		return nil // cancelled or deleted when its turn came
 	case err != nil:
-		message := s.explain(row, err, bounded.Err() != nil)
-		return s.set(ctx, row.ID, func(up *ent.ImageUpdateOne) { up.SetStatus(image.StatusFailed).SetStatusMessage(message) })
+		return s.failed(ctx, row, explain(row, err, late, s.Deadline))
 	}
-	err = s.set(ctx, row.ID, func(up *ent.ImageUpdateOne) {
-		up.SetStatus(image.StatusReady).ClearStatusMessage().SetReference(got.reference).SetUsedFallback(got.fallback).
-			SetEngineID(got.EngineID).SetSize(record.Bytes(got.Size))
-		if got.Digest != "" {
-			up.SetDigest(got.Digest)
-		}
+	err = s.set(ctx, row, func(up *ent.ImageUpdateOne) {
+		hold(up, got.ImageInfo)
+		up.SetStatus(image.StatusReady).ClearStatusMessage().SetReference(got.reference).SetUsedFallback(got.fallback)
 	})
-	if ent.IsNotFound(err) { // cancelled or deleted in the last moment: hold nothing
-		return s.Engine.RemoveImage(ctx, row.ID)
+	if ent.IsNotFound(err) {
+		return nil // cancelled or deleted in the last moment: what is to be is done next
 	}
 	return err
+}
+
+// hold notes what the engine holds.
+func hold(up *ent.ImageUpdateOne, info engine.ImageInfo) {
+	up.SetEngineID(info.EngineID).SetSize(record.Bytes(info.Size))
+	if info.Digest == "" {
+		up.ClearDigest()
+	} else {
+		up.SetDigest(info.Digest)
+	}
+}
+
+// follow has the progress of the job's pull told from now on.
+func (j *job) follow(row *ent.Image) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.pulling, j.news = true, changeOf(row, live.Updated)
+}
+
+// unfollow ends that: what comes of the pull is told next.
+func (j *job) unfollow() {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.pulling = false
+}
+
+// spentOn adds to the time that was spent on pulling the image in vain, and gives
+// it. What keeps failing half-way is bounded by it; waiting for the engine is not.
+func (s *Service) spentOn(id string, more time.Duration) time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.spent[id] += more
+	return s.spent[id]
+}
+
+func (s *Service) forget(id string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.spent, id)
 }
 
 type fetched struct {
@@ -153,94 +203,98 @@ type fetched struct {
 // where the slim one is not to be had: a registry says that it has no such tag,
 // a mirror that lacks it may only say that it failed. What was asked for and is
 // not to be had fails: it is never another version.
-func (s *Service) fetch(ctx context.Context, row *ent.Image, j *job) (fetched, error) {
+func (s *Service) fetch(ctx context.Context, row *ent.Image, j *job, began func() error) (fetched, error) {
 	named, err := parse(row.RequestedReference)
 	if err != nil {
 		return fetched{}, err
 	}
-	candidates := []reference.Named{named}
-	if small := slim(named); row.PreferSlim && small != nil {
-		candidates = []reference.Named{small, named}
-	}
-	var last error
-	for i, candidate := range candidates {
-		info, err := s.Engine.Pull(ctx, row.ID, candidate.String(), func(p engine.PullProgress) { s.progressed(row, j, p) })
+	for i, candidate := range candidates(named, row.PreferSlim) {
+		var info engine.ImageInfo
+		info, err = s.obtain(ctx, candidate.String(), j, began)
 		if err == nil {
 			return fetched{ImageInfo: info, reference: candidate.String(), fallback: i > 0}, nil
 		}
-		last = err
-		if !errors.Is(err, engine.ErrNotFound) && !errors.Is(err, engine.ErrRegistry) && !errors.Is(err, engine.ErrUnauthorized) || ctx.Err() != nil {
+		if !errors.Is(err, engine.ErrNotFound) && !errors.Is(err, engine.ErrRegistry) && !errors.Is(err, engine.ErrUnauthorized) {
 			break
 		}
 	}
-	return fetched{}, last
+	return fetched{}, err
 }
 
-func (s *Service) progressed(row *ent.Image, j *job, p engine.PullProgress) {
-	now := s.Now()
-	j.mu.Lock()
-	j.progress = p
-	tell := now.Sub(j.told) >= tellEvery
-	if tell {
-		j.told = now
+// failed records that the image could not be had. One that was there before and
+// still is stays READY: a refresh that fails takes nothing away.
+func (s *Service) failed(ctx context.Context, row *ent.Image, message string) error {
+	info, err := s.Engine.InspectImage(ctx, row.ID)
+	if row.EngineID != nil && !errors.Is(err, engine.ErrNotFound) {
+		return s.set(ctx, row, func(up *ent.ImageUpdateOne) {
+			if err == nil {
+				hold(up, info)
+			}
+			up.SetStatus(image.StatusReady).SetStatusMessage("It could not be refreshed and is as it was. " + message)
+		})
 	}
-	j.mu.Unlock()
-	if tell {
-		c := live.Change{Kind: live.Image, ID: row.ID, Op: live.Updated, Public: row.Visibility == image.VisibilityPublic}
-		if row.OwnerID != nil {
-			c.Owner = *row.OwnerID
-		}
-		s.Feed.Publish(c)
+	if err == nil { // it came in the moment of giving up
+		err = s.Engine.RemoveImage(ctx, row.ID)
+	} else {
+		err = nil
 	}
+	return errors.Join(err, s.set(ctx, row, func(up *ent.ImageUpdateOne) {
+		up.SetStatus(image.StatusFailed).SetStatusMessage(message).ClearEngineID().ClearSize()
+	}))
 }
 
-// explain says for a person why a pull failed and what to do.
-func (s *Service) explain(row *ent.Image, err error, late bool) string {
-	ref, registry := row.RequestedReference, "its registry"
-	if named, err := parse(row.RequestedReference); err == nil {
-		registry = reference.Domain(named)
-	}
-	switch {
-	case late:
-		return fmt.Sprintf("The pull took longer than %s and was given up. %s may be very slow or down; try again later.", s.Deadline, registry)
-	case errors.Is(err, engine.ErrNotFound):
-		return fmt.Sprintf("%s has no %s. Check the name and the tag.", registry, ref)
-	case errors.Is(err, engine.ErrUnauthorized):
-		return fmt.Sprintf("%s does not let us have %s: it is private, or there is no such image. Check the name, or ask the administrator to sign in to that registry.", registry, ref)
-	case errors.Is(err, engine.ErrDiskFull):
-		return "The machine's disk is full. Ask the administrator to make room, then pull again."
-	case errors.Is(err, engine.ErrRegistry):
-		return fmt.Sprintf("%s could not be reached or failed: %s. Try again later, or ask the administrator for a mirror.", registry, short(err))
-	default:
-		return fmt.Sprintf("The pull failed: %s", short(err))
-	}
-}
-
-func short(err error) string {
-	text := err.Error()
-	if len(text) > 300 {
-		text = text[:300] + "…"
-	}
-	return text
-}
-
-// set changes the row unless it is on its way out or was cancelled, and tells.
-func (s *Service) set(ctx context.Context, id string, change func(*ent.ImageUpdateOne)) error {
-	up := s.Client.Image.UpdateOneID(id).Where(image.StatusIn(image.StatusPending, image.StatusPulling))
+// set changes the row unless it was cancelled or is on its way out, and tells.
+func (s *Service) set(ctx context.Context, row *ent.Image, change func(*ent.ImageUpdateOne)) error {
+	up := s.Client.Image.UpdateOneID(row.ID).Where(image.StatusIn(image.StatusPending, image.StatusPulling))
 	change(up)
+	return s.save(ctx, up)
+}
+
+// save writes the change and tells of it.
+func (s *Service) save(ctx context.Context, up *ent.ImageUpdateOne) error {
 	row, err := up.Save(ctx)
-	if err != nil {
+	if err == nil {
+		s.publish(row, live.Updated)
+	}
+	return err
+}
+
+// compare looks whether the engine holds the image, and notes the difference.
+func (s *Service) compare(ctx context.Context, row *ent.Image) error {
+	info, err := s.Engine.InspectImage(ctx, row.ID)
+	up := s.Client.Image.UpdateOneID(row.ID).Where(image.StatusEQ(row.Status))
+	ready := row.Status == image.StatusReady
+	switch {
+	case errors.Is(err, engine.ErrNotFound) && ready:
+		message := "It is no longer in the engine. Pull it again."
+		if row.OwnerID == nil {
+			message = "It is no longer in the engine. Only the operator can bring it back."
+		}
+		up.SetStatus(image.StatusFailed).SetStatusMessage(message).ClearEngineID().ClearSize()
+	case errors.Is(err, engine.ErrNotFound):
+		return nil
+	case err != nil:
+		return err
+	case ready && row.EngineID != nil && *row.EngineID == info.EngineID:
+		return nil
+	case ready:
+		hold(up, info)
+	default: // back behind our back, as it was taken
+		hold(up, info)
+		up.SetStatus(image.StatusReady).ClearStatusMessage()
+	}
+	if err := s.save(ctx, up); !ent.IsNotFound(err) { // else something else is asked for since
 		return err
 	}
-	s.publish(row, live.Updated)
 	return nil
 }
 
 // remove lets go of the image in the engine, then of its row and its place in
-// the quota in one transaction.
+// the quota in one transaction. What does not succeed is tried again when the
+// engine is back, and by the sweep.
 func (s *Service) remove(ctx context.Context, row *ent.Image) error {
 	if err := s.Engine.RemoveImage(ctx, row.ID); err != nil {
-		return err // tried again when the engine is back, and by the sweep
+		return errors.Join(err, s.delayed(ctx, row, err))
 	}
 	err := store.Tx(ctx, s.Client, func(tx *ent.Client) error {
 		if row.OwnerID != nil {
@@ -254,4 +308,22 @@ func (s *Service) remove(ctx context.Context, row *ent.Image) error {
 		s.publish(row, live.Removed)
 	}
 	return err
+}
+
+// delayed says why an image is still being deleted.
+func (s *Service) delayed(ctx context.Context, row *ent.Image, why error) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	message := "The engine could not remove it yet. It is tried again every half minute."
+	switch {
+	case errors.Is(why, engine.ErrUnreachable):
+		message = awayMessage
+	case errors.Is(why, engine.ErrBusy):
+		message = "Something in the engine still uses it. Its removal is tried again every half minute."
+	}
+	if row.StatusMessage != nil && *row.StatusMessage == message {
+		return nil
+	}
+	return s.save(auth.AsSystem(ctx), s.Client.Image.UpdateOneID(row.ID).Where(image.StatusEQ(image.StatusDeleting)).SetStatusMessage(message))
 }

@@ -1,25 +1,22 @@
 package image
 
 import (
-	_ "embed"
-	"encoding/json"
 	"regexp"
 	"strings"
 
 	"github.com/distribution/reference"
 
-	"github.com/mlride/mlride/ent/record"
 	"github.com/mlride/mlride/internal/fault"
 )
 
-// maxReference bounds what somebody may write; the longest that a registry
-// takes is about this.
+// maxReference bounds what somebody may write, in bytes; the longest name that a
+// registry takes is as long.
 const maxReference = 255
 
-const referenceRule = "A reference looks like python:3.12, quay.io/jupyter/minimal-notebook or registry.example:5000/team/tool@sha256:…, in lower case and without spaces."
+const referenceRule = "A reference looks like python:3.12, quay.io/jupyter/minimal-notebook or registry.example:5000/team/tool@sha256:…, the name in lower case, without spaces, and at most 255 characters."
 
-// parse normalises a reference as the docker command line does:
-// "python:3.12" is "docker.io/library/python:3.12".
+// parse normalises a reference as the docker command line does: "python:3.12" is
+// "docker.io/library/python:3.12", and "python" its tag latest. A digest stays.
 func parse(text string) (reference.Named, error) {
 	var check fault.Check
 	named, err := reference.ParseNormalizedNamed(text)
@@ -30,57 +27,35 @@ func parse(text string) (reference.Named, error) {
 	return reference.TagNameOnly(named), nil
 }
 
-// variant matches tags that already say which variant they are.
-var variant = regexp.MustCompile(`(^|-)(slim|alpine|bookworm|bullseye|buster|trixie|noble|jammy|focal|windowsservercore|nanoserver|onbuild|fpm|minimal)`)
+// short is how people write the reference, without its registry.
+func short(named reference.Named) string {
+	return strings.TrimPrefix(reference.FamiliarString(named), reference.Domain(named)+"/")
+}
 
-// slim is the slim variant of a reference; nil where there is none to try: a
-// digest, a tag that names a variant, or an image that has none by convention.
-func slim(named reference.Named) reference.Named {
-	if _, pinned := named.(reference.Digested); pinned {
-		return nil
-	}
+// variant matches tags that say themselves which variant they are: how much is in
+// the image, on what it stands, or for which processor it is.
+var variant = regexp.MustCompile(`(^|-)(` +
+	`slim|minimal|mini|lite|tiny|full|fat|alpine|distroless|scratch|onbuild|fpm|` +
+	`stretch|buster|bullseye|bookworm|trixie|forky|sid|bionic|focal|jammy|noble|ubuntu|debian|ubi\d|` +
+	`windowsservercore|nanoserver|cuda|cudnn|gpu|rocm|runtime|devel)`)
+
+// candidates are what to try for a reference, in order, the last one being the
+// reference itself. Where slim is preferred, the slim variant of the same version
+// comes first; there is none to try for a digest, and for a tag that names a
+// variant. It is never another version.
+func candidates(named reference.Named, preferSlim bool) []reference.Named {
 	tagged, ok := named.(reference.Tagged)
-	if !ok || variant.MatchString(tagged.Tag()) || !strings.HasPrefix(named.Name(), "docker.io/library/") && reference.Domain(named) == "docker.io" {
-		return nil
+	_, pinned := named.(reference.Digested)
+	if !preferSlim || !ok || pinned || variant.MatchString(tagged.Tag()) {
+		return []reference.Named{named}
 	}
 	tag := tagged.Tag() + "-slim"
 	if tagged.Tag() == "latest" {
 		tag = "slim"
 	}
-	small, err := reference.WithTag(reference.TrimNamed(named), tag)
+	slim, err := reference.WithTag(reference.TrimNamed(named), tag)
 	if err != nil { // the tag became too long
-		return nil
+		return []reference.Named{named}
 	}
-	return small
-}
-
-// Entry is a well-known image.
-type Entry struct {
-	Name, Reference, Description string
-	MinMemory                    record.Bytes
-	// Port is what its program listens on, 0 when it has none.
-	Port int
-}
-
-//go:embed catalogue.json
-var catalogue []byte
-
-// Catalogue are the well-known images that come with the program.
-func Catalogue() ([]Entry, error) {
-	var rows []struct {
-		Name, Reference, Description, MinMemory string
-		Port                                    int
-	}
-	if err := json.Unmarshal(catalogue, &rows); err != nil {
-		return nil, err
-	}
-	entries := make([]Entry, len(rows))
-	for i, row := range rows {
-		memory, err := record.ParseBytes(row.MinMemory)
-		if err != nil {
-			return nil, err
-		}
-		entries[i] = Entry{row.Name, row.Reference, row.Description, memory, row.Port}
-	}
-	return entries, nil
+	return []reference.Named{slim, named}
 }

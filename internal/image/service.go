@@ -5,6 +5,7 @@ package image
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -23,8 +24,12 @@ import (
 
 // Quota is what images need of the ledger.
 type Quota interface {
+	// ReserveImage takes a place for an image, or is QUOTA_EXCEEDED. tx is the
+	// client of the transaction that makes the image.
 	ReserveImage(ctx context.Context, tx *ent.Client, owner string) error
+	// ReleaseImage gives it back in the transaction that removes the image.
 	ReleaseImage(ctx context.Context, tx *ent.Client, owner string) error
+	// CheckDisk is QUOTA_EXCEEDED when the owner's images fill their disk.
 	CheckDisk(ctx context.Context, owner string) error
 }
 
@@ -39,7 +44,10 @@ type Options struct {
 	// Starter is a reference that the engine may have locally and that everybody
 	// is then offered; empty for none.
 	Starter string
-	// Deadline bounds one pull; a dead registry retries for ever.
+	// Catalogue are the well-known images; nil takes those that come with the program.
+	Catalogue []Entry
+	// Deadline bounds one pull from its turn on, since the engine tries a dead
+	// registry again for ever. 0 means an hour.
 	Deadline time.Duration
 	Now      func() time.Time
 	Log      *slog.Logger
@@ -51,26 +59,34 @@ type Service struct {
 	catalogue []Entry
 
 	mu       sync.Mutex
-	jobs     map[string]*job
-	slots    chan struct{}
+	life     context.Context          // of Run; nil before and after
+	jobs     map[string]*job          // by image
+	fetching map[string]*fetching     // by reference
+	spent    map[string]time.Duration // by image: see spentOn
+	turns    chan struct{}            // has room for as many pulls as may be under way
 	running  sync.WaitGroup
-	life     context.Context // of Run; nil before and after
-	hints    chan string
 	comeback chan struct{}
 }
 
 // New returns a service; nothing happens before Run.
 func New(o Options) (*Service, error) {
-	entries, err := Catalogue()
-	if err != nil {
-		return nil, err
+	entries := slices.Clone(o.Catalogue)
+	if entries == nil {
+		var err error
+		if entries, err = BuiltinCatalogue(); err != nil {
+			return nil, err
+		}
+	}
+	for i := range entries {
+		entries[i].MinMemory = max(entries[i].MinMemory, o.MinMemory)
 	}
 	if o.Deadline == 0 {
 		o.Deadline = time.Hour
 	}
 	return &Service{
-		Options: o, catalogue: entries, jobs: map[string]*job{}, slots: make(chan struct{}, maxPulls),
-		hints: make(chan string, 256), comeback: make(chan struct{}, 1),
+		Options: o, catalogue: entries,
+		jobs: map[string]*job{}, fetching: map[string]*fetching{}, spent: map[string]time.Duration{},
+		turns: make(chan struct{}, maxPulls), comeback: make(chan struct{}, 1),
 	}, nil
 }
 
@@ -194,20 +210,19 @@ func (s *Service) Watch(ctx context.Context, id string, all bool) (<-chan Change
 			if err != nil {
 				return
 			}
-			if c.Op == live.Removed {
-				if !send(ctx, out, Change{Op: c.Op, ID: c.ID}) || id != "" {
-					return
+			change := Change{Op: c.Op, ID: c.ID}
+			if c.Op != live.Removed {
+				change.Image, err = s.Client.Image.Get(ctx, c.ID)
+				if ent.IsNotFound(err) {
+					change = Change{Op: live.Removed, ID: c.ID} // since, or for this viewer
+				} else if err != nil {
+					if ctx.Err() == nil {
+						s.Log.WarnContext(ctx, "reading a changed image did not succeed", "image", c.ID, "error", err)
+					}
+					continue
 				}
-				continue
 			}
-			row, err := s.Client.Image.Get(ctx, c.ID)
-			if err != nil {
-				if !ent.IsNotFound(err) && ctx.Err() == nil {
-					s.Log.WarnContext(ctx, "reading a changed image did not succeed", "image", c.ID, "error", err)
-				}
-				continue // gone since: its removal is on its way
-			}
-			if !send(ctx, out, Change{c.Op, c.ID, row}) {
+			if !send(ctx, out, change) || id != "" && change.Op == live.Removed {
 				return
 			}
 		}
@@ -224,11 +239,18 @@ func send[T any](ctx context.Context, out chan<- T, v T) bool {
 	}
 }
 
+// publish tells of a change that is committed, and of the owner's usage with it.
 func (s *Service) publish(row *ent.Image, op live.Op) {
+	s.Feed.Publish(changeOf(row, op))
+	if row.OwnerID != nil {
+		s.Feed.Publish(live.Change{Kind: live.Usage, ID: *row.OwnerID, Owner: *row.OwnerID, Op: live.Updated})
+	}
+}
+
+func changeOf(row *ent.Image, op live.Op) live.Change {
 	c := live.Change{Kind: live.Image, ID: row.ID, Op: op, Public: row.Visibility == image.VisibilityPublic}
 	if row.OwnerID != nil {
 		c.Owner = *row.OwnerID
-		s.Feed.Publish(live.Change{Kind: live.Usage, ID: c.Owner, Owner: c.Owner, Op: live.Updated})
 	}
-	s.Feed.Publish(c)
+	return c
 }

@@ -13,6 +13,8 @@ import (
 	"github.com/mlride/mlride/internal/live"
 )
 
+// sweepEvery is how often rows and engine are compared when nothing hints at a
+// difference.
 const sweepEvery = 30 * time.Second
 
 // Run takes up what was under way, and compares rows and engine now and then
@@ -24,6 +26,12 @@ func (s *Service) Run(ctx context.Context) {
 	s.life = ctx
 	s.mu.Unlock()
 	defer s.running.Wait()
+	defer func() { // nothing may begin any more when that is waited for
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.life = nil
+	}()
+	s.EngineUp()
 	ticker := time.NewTicker(sweepEvery)
 	defer ticker.Stop()
 	for {
@@ -31,8 +39,6 @@ func (s *Service) Run(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
-		case id := <-s.hints:
-			err = s.look(ctx, id)
 		case <-s.comeback:
 			err = errors.Join(s.sweep(ctx), s.starter(ctx))
 		case <-ticker.C:
@@ -53,41 +59,7 @@ func (s *Service) EngineUp() {
 }
 
 // Observe hints that something happened to an image in the engine.
-func (s *Service) Observe(id string) {
-	select {
-	case s.hints <- id:
-	default: // the sweep will see it
-	}
-}
-
-// look compares one ready image with the engine.
-func (s *Service) look(ctx context.Context, id string) error {
-	row, err := s.Client.Image.Get(ctx, id)
-	if ent.IsNotFound(err) || err == nil && row.Status != image.StatusReady {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	_, err = s.Engine.InspectImage(ctx, id)
-	if errors.Is(err, engine.ErrNotFound) {
-		return s.gone(ctx, id)
-	}
-	return err
-}
-
-// gone notes that a ready image is no longer in the engine.
-func (s *Service) gone(ctx context.Context, id string) error {
-	row, err := s.Client.Image.UpdateOneID(id).Where(image.StatusEQ(image.StatusReady)).
-		SetStatus(image.StatusFailed).SetStatusMessage("It is no longer in the engine. Pull it again.").Save(ctx)
-	if ent.IsNotFound(err) {
-		return nil
-	}
-	if err == nil {
-		s.publish(row, live.Updated)
-	}
-	return err
-}
+func (s *Service) Observe(id string) { s.begin(id) }
 
 // sweep compares every row with what the engine holds, takes up what is not
 // finished, and lets go of what has no row.
@@ -100,82 +72,84 @@ func (s *Service) sweep(ctx context.Context) error {
 	for _, id := range held {
 		inEngine[id] = true
 	}
-	rows, err := s.Client.Image.Query().All(ctx)
+	rows, err := s.Client.Image.Query().Select(image.FieldID, image.FieldStatus).All(ctx)
 	if err != nil {
 		return err
 	}
-	var wrong []error
 	for _, row := range rows {
+		asksFor := false
 		switch row.Status {
 		case image.StatusPending, image.StatusPulling, image.StatusDeleting:
-			s.mu.Lock()
-			underWay := s.jobs[row.ID] != nil
-			s.mu.Unlock()
-			if !underWay {
-				s.begin(row.ID)
-			}
+			asksFor = true
 		case image.StatusReady:
-			if !inEngine[row.ID] {
-				wrong = append(wrong, s.gone(ctx, row.ID))
-			}
-		case image.StatusBuilding, image.StatusFailed, image.StatusCancelled:
+			asksFor = !inEngine[row.ID]
+		case image.StatusFailed, image.StatusCancelled:
+			asksFor = inEngine[row.ID]
+		case image.StatusBuilding:
+		}
+		if asksFor {
+			s.begin(row.ID)
 		}
 		delete(inEngine, row.ID)
 	}
 	for id := range inEngine {
-		if _, err := s.Client.Image.Get(ctx, id); ent.IsNotFound(err) { // not one that was made since the list
-			wrong = append(wrong, s.Engine.RemoveImage(ctx, id))
-		}
+		s.begin(id) // it looks again: the row may have been made since
 	}
-	return errors.Join(wrong...)
+	return nil
 }
 
-// starter offers everybody the engine's local starter image, where it has one.
+// starter offers everybody the engine's local starter image, where it has one,
+// and follows when its content has changed.
 func (s *Service) starter(ctx context.Context) error {
 	if s.Starter == "" {
 		return nil
 	}
-	row, err := s.Client.Image.Query().Where(image.OwnerIDIsNil(), image.RequestedReference(s.Starter)).First(ctx)
-	if ent.IsNotFound(err) {
-		row, err = s.offer(ctx)
-	}
-	if err != nil || row == nil || row.Status == image.StatusReady {
+	named, err := parse(s.Starter)
+	if err != nil {
 		return err
 	}
-	info, err := s.Engine.Adopt(ctx, row.ID, s.Starter)
+	row, err := s.Client.Image.Query().
+		Where(image.OwnerIDIsNil(), image.RequestedReferenceIn(s.Starter, named.String()), image.StatusNEQ(image.StatusDeleting)).
+		Order(ent.Asc(image.FieldCreatedAt)).First(ctx)
+	id := image.DefaultID()
+	if err == nil {
+		id = row.ID
+	} else if !ent.IsNotFound(err) {
+		return err
+	}
+	adopting := s.do(id, func(ctx context.Context, _ *job) error { return s.adopt(ctx, id, named.String(), row) })
+	if adopting != nil {
+		<-adopting.done
+	}
+	return nil
+}
+
+// adopt takes the engine's local image as the content of the row with that id,
+// which is made when row is nil.
+func (s *Service) adopt(ctx context.Context, id, ref string, row *ent.Image) error {
+	info, err := s.Engine.Adopt(ctx, id, ref)
 	if errors.Is(err, engine.ErrNotFound) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	up := row.Update().SetStatus(image.StatusReady).ClearStatusMessage().SetEngineID(info.EngineID).SetSize(record.Bytes(info.Size))
-	if info.Digest != "" {
-		up.SetDigest(info.Digest)
+	switch {
+	case row == nil:
+		row, err = s.Client.Image.Create().SetID(id).SetReference(ref).SetRequestedReference(ref).
+			SetVisibility(image.VisibilityPublic).SetMinMemory(s.MinMemory).
+			SetStatus(image.StatusReady).SetEngineID(info.EngineID).SetSize(record.Bytes(info.Size)).Save(ctx)
+		if err == nil {
+			s.publish(row, live.Created)
+		}
+		return err
+	case row.Status == image.StatusReady && row.EngineID != nil && *row.EngineID == info.EngineID:
+		return nil
 	}
-	if row, err = up.Save(ctx); err == nil {
-		s.publish(row, live.Updated)
+	up := s.Client.Image.UpdateOneID(id).Where(image.StatusNEQ(image.StatusDeleting))
+	hold(up, info)
+	if err := s.save(ctx, up.SetStatus(image.StatusReady).ClearStatusMessage()); !ent.IsNotFound(err) {
+		return err
 	}
-	return err
-}
-
-// offer makes the starter's row when the engine has the image, nil when not.
-// The row comes first: what the engine holds without one is let go of.
-func (s *Service) offer(ctx context.Context) (*ent.Image, error) {
-	named, err := parse(s.Starter)
-	if err != nil {
-		return nil, err
-	}
-	row, err := s.Client.Image.Create().SetReference(named.String()).SetRequestedReference(s.Starter).
-		SetVisibility(image.VisibilityPublic).SetMinMemory(s.MinMemory).
-		SetStatus(image.StatusFailed).SetStatusMessage("It is being taken from the engine.").Save(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if _, err := s.Engine.Adopt(ctx, row.ID, s.Starter); errors.Is(err, engine.ErrNotFound) {
-		return nil, s.Client.Image.DeleteOneID(row.ID).Exec(ctx)
-	} else if err != nil {
-		return nil, err
-	}
-	return row, nil
+	return nil // an administrator deletes it just now
 }

@@ -3,7 +3,10 @@ package image
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
+
+	"github.com/distribution/reference"
 
 	"github.com/mlride/mlride/ent"
 	"github.com/mlride/mlride/ent/container"
@@ -42,8 +45,23 @@ func (in Input) check(floor record.Bytes) error {
 	return check.Err()
 }
 
+// minima sets those that were given.
+func (in Input) minima(m *ent.ImageMutation) {
+	if in.MinCPU != nil {
+		m.SetMinCPU(record.CoresOf(*in.MinCPU))
+	}
+	if in.MinMemory != nil {
+		m.SetMinMemory(*in.MinMemory)
+	}
+	if in.MinGPU != nil {
+		m.SetMinGpu(*in.MinGPU)
+	}
+}
+
 // Pull records that the image is wanted and returns; the server does the rest.
-// What the viewer has of the same reference already is refreshed.
+// What the viewer has of the same reference already is refreshed, and takes the
+// minima that are given. BAD_USER_INPUT tells all that is wrong with in;
+// QUOTA_EXCEEDED that there is no place or disk left.
 func (s *Service) Pull(ctx context.Context, in Input) (*ent.Image, error) {
 	v, err := auth.Require(ctx)
 	if err != nil {
@@ -62,26 +80,20 @@ func (s *Service) Pull(ctx context.Context, in Input) (*ent.Image, error) {
 	var row *ent.Image
 	op := live.Updated
 	err = store.Tx(ctx, s.Client, func(tx *ent.Client) error {
-		row, err = s.owned(ctx, tx, v.UserID, named.String(), in.PreferSlim)
+		row, err = s.owned(ctx, tx, v.UserID, candidates(named, in.PreferSlim))
 		if err != nil {
 			return err
 		}
 		if row == nil {
 			op = live.Created
-			if err := s.Quota.ReserveImage(ctx, tx, v.UserID); err != nil {
-				return err
+			row, err = s.insert(ctx, tx, v.UserID, in, named)
+		} else {
+			up := row.Update()
+			in.minima(up.Mutation())
+			if idle(row) {
+				up.SetStatus(image.StatusPending).ClearStatusMessage()
 			}
-			create := tx.Image.Create().SetOwnerID(v.UserID).SetReference(named.String()).SetRequestedReference(in.Reference).
-				SetPreferSlim(in.PreferSlim).SetMinMemory(s.MinMemory).SetNillableMinGpu(in.MinGPU)
-			if in.MinMemory != nil {
-				create.SetMinMemory(*in.MinMemory)
-			}
-			if in.MinCPU != nil {
-				create.SetMinCPU(record.CoresOf(*in.MinCPU))
-			}
-			row, err = create.Save(ctx)
-		} else if s.idle(row) {
-			row, err = row.Update().SetStatus(image.StatusPending).ClearStatusMessage().Save(ctx)
+			row, err = up.Save(ctx)
 		}
 		if err != nil {
 			return err
@@ -97,19 +109,25 @@ func (s *Service) Pull(ctx context.Context, in Input) (*ent.Image, error) {
 	return row, nil
 }
 
-// idle says that nothing is under way with the image.
-func (s *Service) idle(row *ent.Image) bool {
-	switch row.Status {
-	case image.StatusReady, image.StatusFailed, image.StatusCancelled:
-		return true
-	default:
-		return false
+func (s *Service) insert(ctx context.Context, tx *ent.Client, owner string, in Input, named reference.Named) (*ent.Image, error) {
+	if err := s.Quota.ReserveImage(ctx, tx, owner); err != nil {
+		return nil, err
 	}
+	create := tx.Image.Create().SetOwnerID(owner).SetReference(named.String()).SetRequestedReference(in.Reference).
+		SetPreferSlim(in.PreferSlim).SetMinMemory(s.MinMemory)
+	in.minima(create.Mutation())
+	return create.Save(ctx)
 }
 
-// owned is the image that the owner has of the same reference, nil when none.
-// References are compared as they are pulled: "python" is "python:latest".
-func (s *Service) owned(ctx context.Context, tx *ent.Client, owner, normalised string, preferSlim bool) (*ent.Image, error) {
+// idle says that nothing is under way with the image.
+func idle(row *ent.Image) bool {
+	return row.Status == image.StatusReady || row.Status == image.StatusFailed || row.Status == image.StatusCancelled
+}
+
+// owned is the image that the owner has of the same wish, nil when none. Wishes
+// are compared as they are pulled: "python" is "python:latest", and to prefer
+// slim makes no other wish of a tag that names its variant.
+func (s *Service) owned(ctx context.Context, tx *ent.Client, owner string, wish []reference.Named) (*ent.Image, error) {
 	rows, err := tx.Image.Query().Where(image.OwnerID(owner), image.SourceEQ(image.SourcePull), image.StatusNEQ(image.StatusDeleting)).
 		Order(ent.Asc(image.FieldCreatedAt)).All(ctx)
 	if err != nil {
@@ -117,7 +135,7 @@ func (s *Service) owned(ctx context.Context, tx *ent.Client, owner, normalised s
 	}
 	for _, row := range rows {
 		named, err := parse(row.RequestedReference)
-		if err == nil && named.String() == normalised && row.PreferSlim == preferSlim {
+		if err == nil && slices.EqualFunc(wish, candidates(named, row.PreferSlim), func(a, b reference.Named) bool { return a.String() == b.String() }) {
 			return row, nil
 		}
 	}
@@ -141,7 +159,9 @@ func (s *Service) own(ctx context.Context, tx *ent.Client, id string) (*ent.Imag
 	return row, err
 }
 
-// Cancel gives up a pull.
+// Cancel gives up a pull: the image is CANCELLED, and the engine holds nothing of
+// it. Where only a refresh is given up, it is READY as it was. INVALID_STATE when
+// nothing is being pulled.
 func (s *Service) Cancel(ctx context.Context, id string) (*ent.Image, error) {
 	var row *ent.Image
 	err := store.Tx(ctx, s.Client, func(tx *ent.Client) error {
@@ -153,7 +173,11 @@ func (s *Service) Cancel(ctx context.Context, id string) (*ent.Image, error) {
 			return fault.New(fault.InvalidState, "There is nothing to cancel: the image is %s.", strings.ToLower(string(row.Status))).
 				With("status", string(row.Status)).With("allowed", []string{string(image.StatusPending), string(image.StatusPulling)})
 		}
-		if row, err = row.Update().SetStatus(image.StatusCancelled).SetStatusMessage("The pull was cancelled.").Save(ctx); err != nil {
+		up := row.Update().SetStatus(image.StatusCancelled).SetStatusMessage("The pull was cancelled.")
+		if row.EngineID != nil {
+			up.SetStatus(image.StatusReady).SetStatusMessage("The refresh was cancelled; it is as it was.")
+		}
+		if row, err = up.Save(ctx); err != nil {
 			return err
 		}
 		return audit.Record(ctx, tx, audit.Entry{Action: "image.cancel", Target: id, TargetName: row.Reference})
@@ -161,14 +185,14 @@ func (s *Service) Cancel(ctx context.Context, id string) (*ent.Image, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.stop(id)
 	row = row.Unwrap()
 	s.publish(row, live.Updated)
+	s.stop(id)
 	return row, nil
 }
 
-// Delete wants the image gone. It is refused while a container is made of it.
-// One transaction looks for containers and marks the image, and the one that
+// Delete wants the image gone. It is refused while a container is made of it
+// (IMAGE_IN_USE: containers that the viewer sees, and how many others). One transaction looks for containers and marks the image, and the one that
 // makes a container looks at the mark: whichever comes first wins.
 func (s *Service) Delete(ctx context.Context, id string) (*ent.Image, error) {
 	var row *ent.Image
@@ -191,10 +215,9 @@ func (s *Service) Delete(ctx context.Context, id string) (*ent.Image, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.stop(id)
 	row = row.Unwrap()
 	s.publish(row, live.Updated)
-	s.begin(id)
+	s.stop(id)
 	return row, nil
 }
 
@@ -216,9 +239,12 @@ func (s *Service) refuseInUse(ctx context.Context, tx *ent.Client, row *ent.Imag
 		named = append(named, map[string]string{"id": c.ID, "name": c.Name})
 		names = append(names, c.Name)
 	}
-	message := "Containers are made of this image: " + strings.Join(names, ", ")
-	if others > 0 {
-		message += fmt.Sprintf(" and %d of other people", others)
+	if more := len(seen) - len(names); more > 0 {
+		names = append(names, fmt.Sprintf("%d more", more))
 	}
-	return fault.New(fault.ImageInUse, "%s. Remove them first.", message).With("containers", named).With("others", others)
+	if others > 0 {
+		names = append(names, fmt.Sprintf("%d of other people", others))
+	}
+	return fault.New(fault.ImageInUse, "Containers are made of this image: %s. Remove them first.", strings.Join(names, ", ")).
+		With("containers", named).With("others", others)
 }

@@ -22,6 +22,9 @@ const (
 	// blameWindow is how long before the engine's stream ended an end is taken for
 	// the engine's doing: a stopping engine ends its containers first.
 	blameWindow = 30 * time.Second
+	// comingBack is how long before the engine is up it may have stopped what its
+	// crash left running: it does so first, and grants each its grace.
+	comingBack = 15 * time.Second
 	// The pauses between tries to reach the engine.
 	firstRetry = 100 * time.Millisecond
 	lastRetry  = 3 * time.Second
@@ -144,7 +147,7 @@ func (s *Service) connect(ctx context.Context) error {
 	lost := s.Connection().lost
 	blame := func(seen engine.State) Blame {
 		stopping := !lost.IsZero() && seen.Finished.After(lost.Add(-blameWindow))
-		return Blame{EngineEnded: restarted && !info.LiveRestore && (stopping || !seen.Finished.Before(info.Boot))}
+		return Blame{EngineEnded: restarted && !info.LiveRestore && (stopping || seen.Finished.After(info.Boot.Add(-comingBack)))}
 	}
 	if err := s.sweep(ctx, blame); err != nil {
 		return err

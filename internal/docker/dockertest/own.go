@@ -27,6 +27,9 @@ type OwnEngine struct {
 	namespace string
 	command   *exec.Cmd
 	ended     chan error
+	// containerd is a process of its own, as a system runs it: one that dockerd
+	// starts by itself dies with it.
+	containerd *exec.Cmd
 }
 
 // Own prepares an engine of the test's own; Start starts it. It needs root, as
@@ -47,7 +50,30 @@ func Own(t testing.TB, liveRestore bool) *OwnEngine {
 		t.Fatalf("make a network namespace (needs root and iproute2): %v: %s", err, out)
 	}
 	t.Cleanup(o.clean)
+	o.containerd = o.inside("containerd", "--root", filepath.Join(folder, "containerd"),
+		"--state", filepath.Join(folder, "state"), "--address", o.containerdSocket())
+	if err := o.containerd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() { _ = o.containerd.Wait() }()
 	return o
+}
+
+func (o *OwnEngine) containerdSocket() string { return filepath.Join(o.folder, "c") }
+
+// inside is a program in the engine's network, writing to the engine's log. A
+// signal to the test's group is not for it.
+func (o *OwnEngine) inside(name string, args ...string) *exec.Cmd {
+	o.t.Helper()
+	log, err := os.OpenFile(filepath.Join(o.folder, "log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		o.t.Fatal(err)
+	}
+	o.t.Cleanup(func() { _ = log.Close() })
+	c := exec.Command("nsenter", append([]string{"--net=/var/run/netns/" + o.namespace, name}, args...)...)
+	c.Stdout, c.Stderr = log, log
+	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	return c
 }
 
 // Host is where the engine listens, in the form of DOCKER_HOST.
@@ -56,16 +82,9 @@ func (o *OwnEngine) Host() string { return "unix://" + filepath.Join(o.folder, "
 // Start starts the engine and waits until it answers.
 func (o *OwnEngine) Start() {
 	o.t.Helper()
-	log, err := os.OpenFile(filepath.Join(o.folder, "log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
-	if err != nil {
-		o.t.Fatal(err)
-	}
-	defer func() { _ = log.Close() }()
-	o.command = exec.Command("nsenter", "--net=/var/run/netns/"+o.namespace, "dockerd",
+	o.command = o.inside("dockerd", "--containerd", o.containerdSocket(),
 		"--data-root", filepath.Join(o.folder, "data"), "--exec-root", filepath.Join(o.folder, "exec"),
 		"--pidfile", filepath.Join(o.folder, "pid"), "-H", o.Host(), "--config-file", filepath.Join(o.folder, "config.json"))
-	o.command.Stdout, o.command.Stderr = log, log
-	o.command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // a signal to the test's group is not for it
 	if err := o.command.Start(); err != nil {
 		o.t.Fatal(err)
 	}
@@ -213,4 +232,3 @@ func (o *OwnEngine) unmount() {
 		}
 	}
 }
-
