@@ -1,0 +1,42 @@
+import { AxeBuilder } from '@axe-core/playwright';
+import { expect, type Page, test as base } from '@playwright/test';
+
+/** Every page of a test may only speak to its own origin, and says nothing on the console that is an error. */
+export const test = base.extend<{ guard: string[] }>({
+  guard: [
+    async ({ context, baseURL }, use) => {
+      const faults: string[] = [];
+      const own = new URL(baseURL ?? '').host;
+      context.on('request', (request) => {
+        const url = new URL(request.url());
+        if (!['data:', 'blob:'].includes(url.protocol) && url.host !== own) faults.push(`off-origin: ${request.url()}`);
+      });
+      context.on('page', (page) =>
+        page.on('websocket', (ws) => {
+          if (new URL(ws.url()).host !== own) faults.push(`off-origin: ${ws.url()}`);
+        }),
+      );
+      context.on('console', (m) => {
+        if (m.type() === 'error' || /deprecated/i.test(m.text())) faults.push(`console: ${m.text().slice(0, 300)}`);
+      });
+      context.on('weberror', (e) => faults.push(`thrown: ${e.error().message}`));
+      await use(faults);
+      expect(faults).toEqual([]);
+    },
+    { auto: true },
+  ],
+});
+
+export async function expectAccessible(page: Page) {
+  const { violations } = await new AxeBuilder({ page })
+    .withTags(['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'])
+    .analyze();
+  const told = violations.flatMap((v) =>
+    v.nodes.map((n) => {
+      const d = n.any[0]?.data as { fgColor?: string; bgColor?: string; contrastRatio?: number } | undefined;
+      return `${v.id} ${n.target.join(' ')} ${d?.fgColor ? `${d.fgColor} on ${d.bgColor} = ${d.contrastRatio}` : ''} ${n.html.slice(0, 110)}`;
+    }),
+  );
+  expect(told).toEqual([]);
+}
+export { expect };

@@ -1,0 +1,25 @@
+import { defineConfig } from '@playwright/test';
+
+// scripts/e2e.sh starts a real server of its own and says where it listens.
+const baseURL = process.env['E2E_URL'];
+if (!baseURL) throw new Error('E2E_URL names the running server: use `make e2e`');
+
+export default defineConfig({
+  testDir: 'e2e',
+  fullyParallel: false,
+  workers: 1,
+  forbidOnly: Boolean(process.env['CI']),
+  reporter: 'line',
+  timeout: 120_000,
+  expect: { timeout: 30_000 },
+  use: {
+    baseURL,
+    locale: 'en-GB',
+    viewport: { width: 1280, height: 800 },
+    trace: 'retain-on-failure',
+    launchOptions: {
+      executablePath: process.env['CHROMIUM'] ?? '/usr/bin/chromium',
+      args: ['--no-sandbox', '--disable-dev-shm-usage', '--disable-component-update', '--disable-background-networking', '--no-first-run'],
+    },
+  },
+});

@@ -1,0 +1,42 @@
+import { lazy, StrictMode, Suspense, useState } from 'react';
+import { createRoot } from 'react-dom/client';
+import '@/app/base.css';
+import { signedIn } from '@/features/account/session';
+import { SignInPage } from '@/features/account/SignInPage';
+import { startI18n } from '@/lib/i18n';
+import '@/lib/theme';
+
+const loadApp = () => import('./App');
+const App = lazy(loadApp);
+
+function Root({ known }: { known: boolean }) {
+  const [inside, setInside] = useState(known);
+  if (!inside)
+    return (
+      <SignInPage
+        onTyping={() => void loadApp()}
+        onSignedIn={() => {
+          setInside(true);
+        }}
+      />
+    );
+  return (
+    <Suspense fallback={null}>
+      <App
+        onSignedOut={() => {
+          setInside(false);
+        }}
+      />
+    </Suspense>
+  );
+}
+
+const [known] = await Promise.all([signedIn(), startI18n()]);
+if (known) void loadApp();
+const root = document.getElementById('root');
+if (!root) throw new Error('no #root');
+createRoot(root).render(
+  <StrictMode>
+    <Root known={known} />
+  </StrictMode>,
+);

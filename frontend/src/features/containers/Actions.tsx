@@ -1,0 +1,64 @@
+import { CaretRightOutlined, DeleteOutlined, FileTextOutlined, PauseOutlined, PoweroffOutlined, ReloadOutlined } from '@ant-design/icons';
+import { App, Button, Space, Tooltip } from 'antd';
+import type { ReactNode } from 'react';
+import { useTranslation } from 'react-i18next';
+import { useMutation } from 'urql';
+import { problemIn } from '@/lib/errors';
+import { pauseDocument, removeDocument, restartDocument, type Row, startDocument, stopDocument, unpauseDocument } from './documents';
+
+const startable = ['CREATED', 'EXITED', 'FAILED', 'LOST', 'STOPPING'];
+const stoppable = ['PENDING', 'STARTING', 'RUNNING', 'PAUSED'];
+
+/** What can be done with a container in its state. */
+export function Actions({
+  container,
+  onLogs,
+  onRemoved,
+}: {
+  container: Pick<Row, 'id' | 'name' | 'status'>;
+  onLogs: () => void;
+  onRemoved?: () => void;
+}) {
+  const { t } = useTranslation();
+  const { message, modal } = App.useApp();
+  const [, start] = useMutation(startDocument);
+  const [, stop] = useMutation(stopDocument);
+  const [, restart] = useMutation(restartDocument);
+  const [, pause] = useMutation(pauseDocument);
+  const [, unpause] = useMutation(unpauseDocument);
+  const [, remove] = useMutation(removeDocument);
+  const { id, name, status } = container;
+  const tell = ({ error }: { error?: Parameters<typeof problemIn>[0] | undefined }) => {
+    if (error) void message.error(problemIn(error).message, 6);
+  };
+  const button = (label: string, icon: ReactNode, onClick: () => void, danger = false) => (
+    <Tooltip title={label}>
+      <Button icon={icon} danger={danger} aria-label={`${label}: ${name}`} onClick={onClick} />
+    </Tooltip>
+  );
+  const confirmRemoval = () => {
+    modal.confirm({
+      title: t('container.removeTitle', { name }),
+      content: t('container.removeText'),
+      okText: t('container.remove'),
+      okButtonProps: { danger: true },
+      cancelText: t('app.cancel'),
+      onOk: async () => {
+        const result = await remove({ id });
+        tell(result);
+        if (!result.error) onRemoved?.();
+      },
+    });
+  };
+  return (
+    <Space.Compact>
+      {startable.includes(status) && button(t('container.start'), <CaretRightOutlined />, () => void start({ id }).then(tell))}
+      {stoppable.includes(status) && button(t('container.stop'), <PoweroffOutlined />, () => void stop({ id }).then(tell))}
+      {status === 'RUNNING' && button(t('container.restart'), <ReloadOutlined />, () => void restart({ id }).then(tell))}
+      {status === 'RUNNING' && button(t('container.pause'), <PauseOutlined />, () => void pause({ id }).then(tell))}
+      {status === 'PAUSED' && button(t('container.unpause'), <CaretRightOutlined />, () => void unpause({ id }).then(tell))}
+      {button(t('container.logs'), <FileTextOutlined />, onLogs)}
+      {status !== 'REMOVING' && button(t('container.remove'), <DeleteOutlined />, confirmRemoval, true)}
+    </Space.Compact>
+  );
+}

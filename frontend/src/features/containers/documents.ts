@@ -1,0 +1,311 @@
+import { graphql, type ResultOf } from '@/gql/tada';
+
+export const rowFragment = graphql(`
+  fragment ContainerRow on Container {
+    id
+    name
+    status
+    statusMessage
+    cpuLimit
+    memoryLimit
+    createdAt
+    startedAt
+    image {
+      id
+      reference
+    }
+  }
+`);
+
+export const listDocument = graphql(
+  `
+    query Containers($after: Cursor, $where: ContainerFilter) {
+      containers(first: 20, after: $after, where: $where) {
+        edges {
+          cursor
+          node {
+            ...ContainerRow
+          }
+        }
+        pageInfo {
+          hasNextPage
+          endCursor
+        }
+      }
+    }
+  `,
+  [rowFragment],
+);
+
+export const changedDocument = graphql(
+  `
+    subscription ContainersChanged {
+      containerChanged {
+        kind
+        id
+        container {
+          ...ContainerRow
+        }
+      }
+    }
+  `,
+  [rowFragment],
+);
+
+export const statsDocument = graphql(`
+  subscription ContainersStats {
+    containersStats {
+      containerId
+      cpuPercent
+      memoryUsage
+      memoryLimit
+      memoryPercent
+      pids
+    }
+  }
+`);
+
+export const detailFragment = graphql(
+  `
+    fragment ContainerDetail on Container {
+      ...ContainerRow
+      desiredStatus
+      reserved
+      restartPolicy
+      gpuLimit
+      command
+      environment {
+        name
+        value
+      }
+      finishedAt
+      lastExit {
+        code
+        reason
+        message
+        at
+      }
+      events(first: 50) {
+        at
+        kind
+        message
+        actor {
+          id
+          username
+        }
+      }
+    }
+  `,
+  [rowFragment],
+);
+
+export const oneDocument = graphql(
+  `
+    query Container($id: ID!) {
+      node(id: $id) {
+        __typename
+        ... on Container {
+          ...ContainerDetail
+        }
+      }
+    }
+  `,
+  [detailFragment],
+);
+
+export const oneChangedDocument = graphql(
+  `
+    subscription ContainerChanged($id: ID!) {
+      containerChanged(id: $id) {
+        kind
+        id
+        container {
+          ...ContainerDetail
+        }
+      }
+    }
+  `,
+  [detailFragment],
+);
+
+export const logsDocument = graphql(`
+  subscription ContainerLogs($id: ID!, $tail: Int) {
+    containerLogs(id: $id, tail: $tail) {
+      at
+      stream
+      text
+      dropped
+    }
+  }
+`);
+
+export const choicesDocument = graphql(`
+  query Choices {
+    images(first: 100, where: { status: [READY] }) {
+      edges {
+        cursor
+        node {
+          id
+          reference
+          minCpu
+          minMemory
+        }
+      }
+    }
+    viewer {
+      id
+      quota {
+        id
+        maxCpu
+        maxMemory
+        maxContainers
+      }
+      usage {
+        cpu
+        memory
+        containers
+      }
+    }
+    serverInfo {
+      minMemory
+    }
+  }
+`);
+
+export const admissionDocument = graphql(`
+  query Admission($input: CreateContainerInput!) {
+    admission(input: $input) {
+      allowed
+      problems {
+        code
+        message
+      }
+      largest {
+        cpu
+        memory
+      }
+    }
+  }
+`);
+
+export const createDocument = graphql(
+  `
+    mutation CreateContainer($input: CreateContainerInput!) {
+      createContainer(input: $input) {
+        container {
+          ...ContainerRow
+        }
+      }
+    }
+  `,
+  [rowFragment],
+);
+
+export const startDocument = graphql(`
+  mutation StartContainer($id: ID!) {
+    startContainer(id: $id) {
+      container {
+        id
+        status
+        statusMessage
+      }
+    }
+  }
+`);
+export const stopDocument = graphql(`
+  mutation StopContainer($id: ID!) {
+    stopContainer(id: $id) {
+      container {
+        id
+        status
+        statusMessage
+      }
+    }
+  }
+`);
+export const restartDocument = graphql(`
+  mutation RestartContainer($id: ID!) {
+    restartContainer(id: $id) {
+      container {
+        id
+        status
+        statusMessage
+      }
+    }
+  }
+`);
+export const pauseDocument = graphql(`
+  mutation PauseContainer($id: ID!) {
+    pauseContainer(id: $id) {
+      container {
+        id
+        status
+        statusMessage
+      }
+    }
+  }
+`);
+export const unpauseDocument = graphql(`
+  mutation UnpauseContainer($id: ID!) {
+    unpauseContainer(id: $id) {
+      container {
+        id
+        status
+        statusMessage
+      }
+    }
+  }
+`);
+export const removeDocument = graphql(`
+  mutation RemoveContainer($id: ID!) {
+    removeContainer(id: $id) {
+      container {
+        id
+        status
+        statusMessage
+      }
+    }
+  }
+`);
+export const startAllDocument = graphql(`
+  mutation StartContainers($ids: [ID!]!) {
+    startContainers(ids: $ids) {
+      id
+      code
+      message
+      container {
+        id
+        status
+      }
+    }
+  }
+`);
+export const stopAllDocument = graphql(`
+  mutation StopContainers($ids: [ID!]!) {
+    stopContainers(ids: $ids) {
+      id
+      code
+      message
+      container {
+        id
+        status
+      }
+    }
+  }
+`);
+export const removeAllDocument = graphql(`
+  mutation RemoveContainers($ids: [ID!]!) {
+    removeContainers(ids: $ids) {
+      id
+      code
+      message
+      container {
+        id
+        status
+      }
+    }
+  }
+`);
+
+export type Row = ResultOf<typeof rowFragment>;
+export type Detail = ResultOf<typeof detailFragment>;
