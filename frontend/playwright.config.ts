@@ -16,6 +16,8 @@ export default defineConfig({
     baseURL,
     locale: 'en-GB',
     viewport: { width: 1280, height: 800 },
+    actionTimeout: 15_000,
+    contextOptions: { reducedMotion: 'reduce' }, // colours are measured when they have come to rest
     trace: 'retain-on-failure',
     launchOptions: {
       executablePath: process.env['CHROMIUM'] ?? '/usr/bin/chromium',

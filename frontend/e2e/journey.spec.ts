@@ -74,7 +74,7 @@ test('from nothing to a running container, and back', async ({ page }) => {
   await expectAccessible(page);
   await page.getByRole('button', { name: `Stop: ${name}` }).click();
   await expect(page.getByText(/stopped by its owner/)).toBeVisible();
-  await page.getByRole('link', { name: 'Containers' }).click();
+  await page.getByRole('link', { name: 'Containers', exact: true }).click();
   await expect(row).toContainText('Exited');
   await screen(page, '09-exited');
 
@@ -105,12 +105,12 @@ test('numbers move while a program works', async ({ page }) => {
 
 test('images, in Chinese and in the dark', async ({ page }) => {
   await register(page, person());
-  await page.getByRole('link', { name: 'Images' }).click();
+  await page.getByRole('link', { name: 'Images', exact: true }).click();
   await expect(page.getByRole('heading', { name: 'Images', level: 1 })).toBeVisible();
   await expect(page.getByText('Ready')).toBeVisible();
   await screen(page, '11-images');
   await expectAccessible(page);
-  await page.getByRole('button', { name: 'Pull', exact: true }).click();
+  await page.getByRole('button', { name: 'cloud-download Pull' }).click();
   await page.getByLabel('Reference').fill('Not A Reference');
   await page.getByRole('dialog').getByRole('button', { name: 'Pull' }).click();
   await expect(page.getByText(/A reference looks like|reference.*such as/i)).toBeVisible();
@@ -120,7 +120,7 @@ test('images, in Chinese and in the dark', async ({ page }) => {
   await page.getByTitle('简体中文').click();
   await expect(page.getByRole('heading', { name: '镜像', level: 1 })).toBeVisible();
   await page.getByRole('button', { name: '浅色或深色' }).click();
-  await page.getByRole('link', { name: '容器' }).click();
+  await page.getByRole('link', { name: '容器', exact: true }).click();
   await expect(page.getByRole('button', { name: '创建第一个容器' })).toBeVisible();
   await screen(page, '13-chinese-dark');
   await expectAccessible(page);

@@ -104,10 +104,10 @@ export function Frame({ connection, onSignedOut, children }: { connection: Conne
   const selected = items.find(({ key }) => pathname.startsWith(key))?.key;
   return (
     <Layout style={{ minHeight: '100vh' }}>
-      <Layout.Sider breakpoint="md" collapsedWidth={0} theme={chosen} width={200}>
+      <Layout.Sider breakpoint="md" collapsedWidth={0} theme="light" width={200}>
         <div style={{ padding: '16px 24px', fontSize: 18, fontWeight: 700 }}>MLRide</div>
         <nav aria-label={t('app.navigation')}>
-          <Menu theme={chosen} mode="inline" items={items} selectedKeys={selected ? [selected] : []} />
+          <Menu mode="inline" items={items} selectedKeys={selected ? [selected] : []} />
         </nav>
       </Layout.Sider>
       <Layout>

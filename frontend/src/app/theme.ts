@@ -40,13 +40,14 @@ const dark = readable({
 });
 
 const shared: ThemeConfig = { zeroRuntime: false };
+const motion = !window.matchMedia('(prefers-reduced-motion: reduce)').matches;
 const themes: Record<Theme, ThemeConfig> = {
-  light: { ...shared, algorithm: [antd.defaultAlgorithm, light], token: { colorTextPlaceholder: 'rgba(0, 0, 0, 0.6)' } },
+  light: { ...shared, algorithm: [antd.defaultAlgorithm, light], token: { motion, colorTextPlaceholder: 'rgba(0, 0, 0, 0.6)' } },
   dark: {
     ...shared,
     algorithm: [antd.darkAlgorithm, dark],
     // no colour reads both as text on #141414 and under white: what stands on colour is black here
-    token: { colorTextPlaceholder: 'rgba(255, 255, 255, 0.6)', colorTextLightSolid: '#000' },
+    token: { motion, colorTextPlaceholder: 'rgba(255, 255, 255, 0.6)', colorTextLightSolid: '#000' },
     components: {
       Tooltip: { colorTextLightSolid: '#fff' },
       Button: { primaryColor: '#000', dangerColor: '#000' },

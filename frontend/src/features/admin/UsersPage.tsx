@@ -164,11 +164,11 @@ export default function UsersPage() {
       </Heading>
       <Problems error={error} />
       <Table<Person>
+        className="wide"
         rowKey="id"
         loading={fetching && !data}
         dataSource={rows}
         pagination={false}
-        scroll={{ x: 'max-content' }}
         columns={[
           {
             title: t('account.username'),

@@ -192,17 +192,17 @@ export default function ContainersPage() {
       {data && rows.length === 0 && (filtered ? <Empty description={t('container.noMatch')} /> : empty)}
       {rows.length > 0 && wide && (
         <Table<Row>
+          className="wide"
           rowKey="id"
           dataSource={rows}
           pagination={false}
-          scroll={{ x: 'max-content' }}
           rowSelection={{
             selectedRowKeys: selected,
             onChange: (keys) => {
               setSelected(keys as string[]);
             },
             getCheckboxProps: (row) => ({ 'aria-label': t('container.select', { name: row.name }) }),
-            columnTitle: <span className="number">{selected.length || ''}</span>,
+            getTitleCheckboxProps: () => ({ 'aria-label': t('container.selectAll') }),
           }}
           columns={[
             { title: t('container.name'), render: (_, row) => <Link to={`/containers/${row.id}`}>{row.name}</Link> },

@@ -86,10 +86,10 @@ export default function ImagesPage() {
       {data && rows.length === 0 && <Empty description={t('image.none')} />}
       {rows.length > 0 && (
         <Table<Row>
+          className="wide"
           rowKey="id"
           dataSource={rows}
           pagination={false}
-          scroll={{ x: 'max-content' }}
           columns={[
             { title: t('image.reference'), render: (_, row) => row.reference },
             { title: t('image.state'), render: (_, row) => state(row) },

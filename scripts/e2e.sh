@@ -1,0 +1,93 @@
+#!/usr/bin/env bash
+# The whole product as its users have it: starts bin/mlride with an empty data
+# folder and a port of its own, runs the browser tests and the examples against
+# it, stops it, and removes what it made in the engine.
+#
+#   scripts/e2e.sh            everything
+#   scripts/e2e.sh examples   only the examples
+#   scripts/e2e.sh browser    only the browser tests
+set -euo pipefail
+cd "$(dirname "$0")/.."
+what=${1:-all}
+
+# A test must not depend on how the caller's own server is set up.
+for name in ${!MLRIDE_@}; do unset "$name"; done
+engine() { scripts/with-engine.sh node scripts/engine-api.mjs "$@"; }
+
+work=$(mktemp -d "${TMPDIR:-/tmp}/mlride-e2e.XXXXXX")
+instance=e2e-$$-$RANDOM
+export MLRIDE_INSTANCE=$instance
+export MLRIDE_DATA=$work/data
+export MLRIDE_LISTEN=127.0.0.1:0
+export MLRIDE_APPS_LISTEN=127.0.0.1:0
+# A name of its own: an installation on this machine keeps its Python to start from.
+export MLRIDE_STARTER_IMAGE=mlride-starter:test
+STARTER=busybox scripts/starter-image.sh
+
+server=
+finish() {
+  local status=$?
+  trap - EXIT
+  if [ -n "$server" ] && kill -0 "$server" 2>/dev/null; then
+    kill -TERM "$server" && wait "$server" || true
+  fi
+  engine clean "$instance" || status=1
+  if [ $status -ne 0 ]; then
+    echo "--- the server's log, last lines:" >&2
+    tail -n 40 "$work/log" >&2 || true
+  fi
+  rm -rf "$work"
+  exit $status
+}
+trap finish EXIT
+trap 'exit 130' INT TERM HUP
+
+scripts/with-engine.sh bin/mlride serve >"$work/out" 2>"$work/log" &
+server=$!
+deadline=$((SECONDS + 30))
+until url=$(sed -n 's|^listening on \(http://.*\)$|\1|p' "$work/out") && [ -n "$url" ]; do
+  kill -0 "$server" 2>/dev/null || { echo "The server ended before it listened." >&2; exit 1; }
+  [ $SECONDS -lt $deadline ] || { echo "The server did not listen within 30 s." >&2; exit 1; }
+  sleep 0.05
+done
+echo "e2e: the server of instance $instance is at $url"
+
+# The server listens at once and takes in its image to start from a moment later.
+await_image() {
+  local account='{"query": "mutation { register(input: {username: \"e2e-waits\", email: \"e2e-waits@example.com\", password: \"pine-lamp-river-42\"}) { user { id } } }"}'
+  local ready='{"query": "{ images(where: {status: [READY]}) { totalCount } }"}'
+  local ask=(curl -sS --max-time 10 -b "$work/jar" -c "$work/jar" -H 'Content-Type: application/json' "$url/graphql" -d)
+  local deadline=$((SECONDS + 30))
+  "${ask[@]}" "$account" >/dev/null
+  until [[ $("${ask[@]}" "$ready") == *'"totalCount":'[1-9]* ]]; do
+    [ $SECONDS -lt $deadline ] || { echo "The server has no image that is ready after 30 s." >&2; exit 1; }
+    sleep 0.05
+  done
+}
+
+if [ "$what" != examples ]; then
+  E2E_URL=$url npm --prefix frontend run e2e
+fi
+if [ "$what" != browser ]; then
+  await_image
+  before=$(engine containers "$instance")
+  echo "e2e: examples/journey.mjs" && node examples/journey.mjs "$url"
+  echo "e2e: examples/journey.py" && python3 examples/journey.py "$url"
+  echo "e2e: examples/curl.sh" && examples/curl.sh "$url"
+  # What an example has seen REMOVED is gone from the engine too.
+  after=$(engine containers "$instance")
+  if [ "$after" != "$before" ]; then
+    echo "The examples removed their containers, and the engine has others than before: $after" >&2
+    exit 1
+  fi
+fi
+
+kill -TERM "$server"
+status=0
+wait "$server" || status=$?
+server=
+if [ $status -ne 0 ]; then
+  echo "The server ended with $status after SIGTERM, not 0." >&2
+  exit 1
+fi
+echo "e2e: passed, and the server stopped cleanly."

@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+# Makes sure that everything is there that `make test` runs against: a C
+# compiler, a container engine that answers, a registry, a browser with fonts
+# for both languages, and what the examples are written for. Nothing is done
+# where all is there.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+PATH=$PATH:/usr/sbin:/sbin
+
+packages=()
+need() { command -v "$1" >/dev/null || packages+=("$2"); }
+need dockerd docker.io
+need iptables iptables
+need docker-registry docker-registry
+need busybox busybox-static
+need python3 python3
+need curl curl
+need "${CHROMIUM:-chromium}" chromium
+need fc-list fontconfig
+if ! command -v fc-list >/dev/null || [ -z "$(fc-list :lang=zh family)" ]; then
+  packages+=(fonts-noto-cjk)
+fi
+[ ${#packages[@]} -eq 0 ] || scripts/apt.sh "the tests" "${packages[@]}"
+scripts/compiler.sh
+scripts/engine.sh
