@@ -7,7 +7,6 @@ import (
 	entimage "github.com/mlride/mlride/ent/image"
 	"github.com/mlride/mlride/ent/record"
 	"github.com/mlride/mlride/graph/generated"
-	"github.com/mlride/mlride/internal/engine"
 	"github.com/mlride/mlride/internal/image"
 	"github.com/mlride/mlride/internal/store"
 )
@@ -99,27 +98,20 @@ func (r imageFields) Progress(_ context.Context, i *ent.Image) (*generated.Image
 	if !underWay || i.Status != entimage.StatusPulling {
 		return nil, nil
 	}
-	return progress(p), nil
-}
-
-func progress(p engine.PullProgress) *generated.ImageProgress {
-	out := &generated.ImageProgress{Layers: []*generated.LayerProgress{}}
-	var total record.Bytes
+	out := &generated.ImageProgress{CurrentBytes: record.Bytes(p.Current), Layers: []*generated.LayerProgress{}}
+	if percent, known := p.Percent(); known {
+		total := record.Bytes(p.Total)
+		out.TotalBytes, out.Percent = &total, &percent
+	}
 	for _, l := range p.Layers {
 		layer := &generated.LayerProgress{ID: l.ID, State: l.State, CurrentBytes: record.Bytes(l.Current)}
 		if l.Total > 0 {
 			size := record.Bytes(l.Total)
 			layer.TotalBytes = &size
-			total += size
-			out.CurrentBytes += min(layer.CurrentBytes, size)
 		}
 		out.Layers = append(out.Layers, layer)
 	}
-	if total > 0 {
-		percent := 100 * float64(out.CurrentBytes) / float64(total)
-		out.TotalBytes, out.Percent = &total, &percent
-	}
-	return out
+	return out, nil
 }
 
 // ImageChanged resolves Subscription.imageChanged.

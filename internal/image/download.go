@@ -86,7 +86,7 @@ func (s *Service) join(ref string, f *fetching, j *job) *download {
 			continue
 		}
 		if d == nil {
-			ctx, cancel := context.WithCancel(s.life)
+			ctx, cancel := context.WithCancel(j.life)
 			d = &download{id: j.id, cancel: cancel, watchers: map[*job]bool{}, began: make(chan struct{}), ended: make(chan struct{})}
 			f.download = d
 			f.takers++
@@ -109,12 +109,16 @@ func (s *Service) join(ref string, f *fetching, j *job) *download {
 func (s *Service) await(ctx context.Context, d *download, j *job, began func() error) error {
 	select {
 	case <-d.began:
+	case <-d.ended:
+	case <-ctx.Done():
+	}
+	select {
+	case <-d.began: // it may have ended already, too
 		if err := began(); err != nil {
 			s.forsake(d, j)
 			return err
 		}
-	case <-d.ended:
-	case <-ctx.Done():
+	default:
 	}
 	select {
 	case <-d.ended:

@@ -28,6 +28,7 @@ var errLate = errors.New("the deadline of the pull has passed")
 // job is what is done about one image: at most one thing at a time.
 type job struct {
 	id     string
+	life   context.Context // of the Run that it belongs to
 	cancel context.CancelFunc
 	done   chan struct{}
 	// again says that something was asked for meanwhile. Under Service.mu.
@@ -60,7 +61,7 @@ func (s *Service) do(id string, work func(ctx context.Context, j *job) error) *j
 		return nil
 	}
 	ctx, cancel := context.WithCancel(s.life)
-	j := &job{id: id, cancel: cancel, done: make(chan struct{})}
+	j := &job{id: id, life: s.life, cancel: cancel, done: make(chan struct{})}
 	s.jobs[id] = j
 	s.running.Go(func() {
 		defer close(j.done)
@@ -84,6 +85,7 @@ func (s *Service) do(id string, work func(ctx context.Context, j *job) error) *j
 func (s *Service) stop(id string) {
 	s.mu.Lock()
 	if j := s.jobs[id]; j != nil {
+		j.unfollow()
 		j.cancel()
 	}
 	s.mu.Unlock()
@@ -118,16 +120,29 @@ func (s *Service) pull(ctx context.Context, row *ent.Image, j *job) error {
 	pulling, end := context.WithCancelCause(ctx)
 	defer end(nil)
 	var began time.Time
+	var deadline *time.Timer
+	var unsaid error
 	got, err := s.fetch(pulling, row, j, func() error {
-		if !began.IsZero() {
-			return nil
+		left := s.Deadline - s.spentOn(row.ID, 0)
+		if left <= 0 {
+			end(errLate)
+			return errLate
 		}
-		began = s.Now()
-		time.AfterFunc(s.Deadline-s.spentOn(row.ID, 0), func() { end(errLate) })
-		j.follow(row)
-		return s.set(ctx, row, func(up *ent.ImageUpdateOne) { up.SetStatus(image.StatusPulling).ClearStatusMessage() })
+		if began.IsZero() {
+			began = s.Now()
+			deadline = time.AfterFunc(left, func() { end(errLate) })
+			j.follow(row)
+			unsaid = s.set(ctx, row, func(up *ent.ImageUpdateOne) { up.SetStatus(image.StatusPulling).ClearStatusMessage() })
+		}
+		return unsaid
 	})
 	j.unfollow()
+	if deadline != nil {
+		deadline.Stop()
+	}
+	if unsaid != nil && !ent.IsNotFound(unsaid) {
+		return unsaid // the database: the sweep tries again
+	}
 	late := errors.Is(context.Cause(pulling), errLate)
 	if ctx.Err() == nil && errors.Is(err, engine.ErrUnreachable) && !late {
 		if !began.IsZero() {
@@ -139,7 +154,7 @@ func (s *Service) pull(ctx context.Context, row *ent.Image, j *job) error {
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err() // cancelled, or the server stops
-	case ent.IsNotFound(err):
+	case unsaid != nil:
 		return nil // cancelled or deleted when its turn came
 	case err != nil:
 		return s.failed(ctx, row, explain(row, err, late, s.Deadline))

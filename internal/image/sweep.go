@@ -65,6 +65,9 @@ func (s *Service) Observe(id string) { s.begin(id) }
 // finished, and lets go of what has no row.
 func (s *Service) sweep(ctx context.Context) error {
 	held, err := s.Engine.ListImages(ctx)
+	if errors.Is(err, engine.ErrUnreachable) {
+		return errors.Join(err, s.tellAway(ctx))
+	}
 	if err != nil {
 		return err
 	}
@@ -96,6 +99,17 @@ func (s *Service) sweep(ctx context.Context) error {
 		s.begin(id) // it looks again: the row may have been made since
 	}
 	return nil
+}
+
+// tellAway has what is not finished try once, and so say what it waits for.
+func (s *Service) tellAway(ctx context.Context) error {
+	ids, err := s.Client.Image.Query().Where(
+		image.StatusIn(image.StatusPending, image.StatusPulling, image.StatusDeleting), image.StatusMessageIsNil(),
+	).IDs(ctx)
+	for _, id := range ids {
+		s.begin(id)
+	}
+	return err
 }
 
 // starter offers everybody the engine's local starter image, where it has one,

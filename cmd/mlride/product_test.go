@@ -1,0 +1,393 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/cookiejar"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/mlride/mlride/internal/docker/dockertest"
+)
+
+// patience is how long a test waits for what must come.
+const patience = 60 * time.Second
+
+// product is the real program as its own process, on the real engine.
+type product struct {
+	t        *testing.T
+	binary   string
+	data     string
+	instance string
+	image    string
+	command  *exec.Cmd
+	url      string
+	log      string // the file of what it writes on standard error
+}
+
+func build(t *testing.T) *product {
+	t.Helper()
+	p := &product{t: t, binary: filepath.Join(t.TempDir(), "mlride"), data: t.TempDir(), log: filepath.Join(t.TempDir(), "log"), instance: dockertest.Instance(), image: dockertest.Image(t)}
+	out, err := exec.Command("go", "build", "-o", p.binary, ".").CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	engine := dockertest.Client(t)
+	t.Cleanup(func() {
+		p.end(os.Kill)
+		dockertest.Clean(t, engine, p.instance)
+	})
+	return p
+}
+
+// start runs the server until it listens.
+func (p *product) start(more ...string) {
+	p.t.Helper()
+	p.command = exec.Command(p.binary, "serve")
+	p.command.Env = append(os.Environ(), append([]string{
+		"MLRIDE_DATA=" + p.data, "MLRIDE_LISTEN=127.0.0.1:0", "MLRIDE_APPS_LISTEN=127.0.0.1:0", "MLRIDE_INSTANCE=" + p.instance,
+		"MLRIDE_STARTER_IMAGE=" + p.image, "MLRIDE_MIN_MEMORY=16MiB", "MLRIDE_OVERCOMMIT=cpu=100",
+		"MLRIDE_DEFAULT_QUOTA=containers=20,cpu=20",
+	}, more...)...)
+	out, err := p.command.StdoutPipe()
+	require.NoError(p.t, err)
+	log, err := os.Create(p.log)
+	require.NoError(p.t, err)
+	defer func() { _ = log.Close() }()
+	p.command.Stderr = log
+	require.NoError(p.t, p.command.Start())
+	line, err := bufio.NewReader(out).ReadString('\n')
+	require.NoError(p.t, err, "%s", p.written())
+	address, found := strings.CutPrefix(strings.TrimSpace(line), "listening on ")
+	require.True(p.t, found, line)
+	p.url = address
+}
+
+func (p *product) written() string {
+	text, err := os.ReadFile(p.log)
+	require.NoError(p.t, err)
+	return string(text)
+}
+
+func (p *product) end(signal os.Signal) {
+	if p.command != nil && p.command.ProcessState == nil {
+		_ = p.command.Process.Signal(signal)
+		_ = p.command.Wait()
+	}
+}
+
+// client is one person's browser.
+type client struct {
+	*http.Client
+	p *product
+}
+
+func (p *product) client() *client {
+	jar, err := cookiejar.New(nil)
+	require.NoError(p.t, err)
+	return &client{&http.Client{Jar: jar, Timeout: patience}, p}
+}
+
+type answer struct {
+	Data   map[string]json.RawMessage
+	Errors []struct {
+		Message    string
+		Extensions map[string]any
+	}
+}
+
+func (a answer) code() string {
+	if len(a.Errors) == 0 {
+		return ""
+	}
+	code, _ := a.Errors[0].Extensions["code"].(string)
+	return code
+}
+
+func (c *client) try(query string, variables map[string]any) (answer, error) {
+	body, err := json.Marshal(map[string]any{"query": query, "variables": variables})
+	if err != nil {
+		return answer{}, err
+	}
+	response, err := c.Post(c.p.url+"/graphql", "application/json", bytes.NewReader(body))
+	if err != nil {
+		return answer{}, err
+	}
+	defer func() { _ = response.Body.Close() }()
+	var a answer
+	return a, json.NewDecoder(response.Body).Decode(&a)
+}
+
+func (c *client) ask(query string, variables map[string]any) answer {
+	c.p.t.Helper()
+	a, err := c.try(query, variables)
+	require.NoError(c.p.t, err)
+	return a
+}
+
+// must unpacks one field of an answer without errors.
+func must[T any](c *client, field, query string, variables map[string]any) T {
+	c.p.t.Helper()
+	a := c.ask(query, variables)
+	require.Empty(c.p.t, a.Errors)
+	var v T
+	require.NoError(c.p.t, json.Unmarshal(a.Data[field], &v))
+	return v
+}
+
+type user struct {
+	User struct {
+		ID    string
+		Quota quota
+	}
+}
+
+type quota struct {
+	MaxContainers, MaxImages int
+	MaxCPU                   float64
+	MaxMemory                int64
+}
+
+func (c *client) register(name string) user {
+	c.p.t.Helper()
+	return must[user](c, "register", `mutation($input: RegisterInput!) { register(input: $input) {
+		user { id quota { maxContainers maxCpu maxMemory maxImages } } } }`,
+		map[string]any{"input": map[string]any{"username": name, "email": name + "@example.org", "password": "correct horse battery"}})
+}
+
+// readyImage waits, by its subscription, until there is an image to start from.
+func (c *client) readyImage() string {
+	c.p.t.Helper()
+	type images struct {
+		Edges []struct{ Node struct{ ID string } }
+	}
+	query := `{ images(where: {status: [READY]}) { edges { node { id } } } }`
+	events := c.follow(`subscription { imageChanged { kind } }`)
+	for {
+		if list := must[images](c, "images", query, nil); len(list.Edges) > 0 {
+			return list.Edges[0].Node.ID
+		}
+		<-events
+	}
+}
+
+// follow gives the lines of a subscription over server-sent events. A word a
+// second comes along, so that what was published before it began is not waited for.
+func (c *client) follow(query string) <-chan string {
+	c.p.t.Helper()
+	body, err := json.Marshal(map[string]string{"query": query})
+	require.NoError(c.p.t, err)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	c.p.t.Cleanup(cancel)
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, c.p.url+"/graphql", bytes.NewReader(body))
+	require.NoError(c.p.t, err)
+	request.Header.Set("Content-Type", "application/json")
+	request.Header.Set("Accept", "text/event-stream")
+	response, err := c.Do(request)
+	require.NoError(c.p.t, err)
+	lines := make(chan string, 1000)
+	go func() {
+		defer close(lines)
+		defer func() { _ = response.Body.Close() }()
+		scanner := bufio.NewScanner(response.Body)
+		for scanner.Scan() {
+			if data, ok := strings.CutPrefix(scanner.Text(), "data: "); ok {
+				lines <- data
+			}
+		}
+	}()
+	tick := time.NewTicker(time.Second)
+	c.p.t.Cleanup(tick.Stop)
+	out := make(chan string, 1000)
+	go func() {
+		defer close(out)
+		for {
+			select {
+			case line, open := <-lines:
+				if !open {
+					return
+				}
+				out <- line
+			case <-tick.C:
+				select {
+				case out <- "":
+				default:
+				}
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return out
+}
+
+const createQuery = `mutation($input: CreateContainerInput!) { createContainer(input: $input) { container { id status } } }`
+
+func box(image, name string) map[string]any {
+	return map[string]any{"input": map[string]any{
+		"name": name, "imageId": image, "cpuLimit": 0.05, "memoryLimit": "16MiB", "command": []string{"sleep", "1000"},
+	}}
+}
+
+type listed struct {
+	Edges []struct {
+		Node struct{ ID, Name, Status string }
+	}
+}
+
+const listQuery = `{ containers(first: 100) { edges { node { id name status } } } }`
+
+// TestKilledInTheMiddleOfTenCreations: kill -9 of the server, and a restart.
+// Rows and engine agree then, with nothing orphaned and nothing lost.
+func TestKilledInTheMiddleOfTenCreations(t *testing.T) {
+	p := build(t)
+	p.start()
+	ann := p.client()
+	ann.register("ann")
+	image := ann.readyImage()
+	var (
+		wait     sync.WaitGroup
+		mu       sync.Mutex
+		answered = map[string]bool{}
+	)
+	first := make(chan struct{}, 10)
+	for i := range 10 {
+		wait.Go(func() {
+			a, err := ann.try(createQuery, box(image, fmt.Sprintf("c%d", i)))
+			if err == nil && len(a.Errors) == 0 {
+				var made struct{ Container struct{ ID string } }
+				if json.Unmarshal(a.Data["createContainer"], &made) == nil {
+					mu.Lock()
+					answered[made.Container.ID] = true
+					mu.Unlock()
+				}
+			}
+			first <- struct{}{}
+		})
+	}
+	for range 5 { // some are answered, some under way, the engine has begun with others
+		<-first
+	}
+	p.end(os.Kill)
+	wait.Wait()
+
+	p.start()
+	events := ann.follow(`subscription { containerChanged { id kind } }`)
+	var list listed
+	for {
+		list = must[listed](ann, "containers", listQuery, nil)
+		running := 0
+		for _, e := range list.Edges {
+			if e.Node.Status == "RUNNING" {
+				running++
+			}
+		}
+		if running == len(list.Edges) {
+			break
+		}
+		_, open := <-events
+		require.True(t, open, "they did not all run: %+v", list)
+	}
+	inList := map[string]bool{}
+	for _, e := range list.Edges {
+		inList[e.Node.ID] = true
+	}
+	for id := range answered {
+		require.True(t, inList[id], "a container that was promised is lost")
+	}
+	inEngine := map[string]bool{}
+	states, err := dockertest.Engine(t, p.instance).List(context.Background())
+	require.NoError(t, err)
+	for _, s := range states {
+		inEngine[s.ID] = true
+	}
+	require.Equal(t, inList, inEngine)
+	type viewer struct {
+		Usage struct {
+			Containers int
+			CPU        float64
+		}
+	}
+	used := must[viewer](ann, "viewer", `{ viewer { usage { containers cpu } } }`, nil)
+	require.Equal(t, len(list.Edges), used.Usage.Containers)
+	require.InDelta(t, 0.05*float64(len(list.Edges)), used.Usage.CPU, 1e-9)
+
+	p.end(os.Interrupt) // politely: containers go on
+	require.Equal(t, 0, p.command.ProcessState.ExitCode(), "%s", p.written())
+	states, err = dockertest.Engine(t, p.instance).List(context.Background())
+	require.NoError(t, err)
+	require.Len(t, states, len(inEngine))
+}
+
+func TestQuotasAndOthersObjects(t *testing.T) {
+	p := build(t)
+	p.start()
+	admin, ann, ben := p.client(), p.client(), p.client()
+	admin.register("root")
+	annUser, _ := ann.register("ann"), ben.register("ben")
+	image := ann.readyImage()
+	set := `mutation($id: ID!, $input: QuotaInput!) { setQuota(userId: $id, input: $input) { quota { maxContainers maxCpu maxMemory maxImages } } }`
+
+	t.Run("D03 a new account has the default quota and works within it", func(t *testing.T) {
+		require.Equal(t, quota{MaxContainers: 20, MaxImages: 20, MaxCPU: 20, MaxMemory: 4 << 30}, annUser.User.Quota)
+		require.Empty(t, ann.ask(createQuery, box(image, "mine")).Errors)
+	})
+	t.Run("D01 nobody but an administrator changes a quota", func(t *testing.T) {
+		a := ann.ask(set, map[string]any{"id": annUser.User.ID, "input": map[string]any{"maxCpu": 100}})
+		require.Equal(t, "FORBIDDEN", a.code())
+		require.Equal(t, "UNAUTHENTICATED", p.client().ask(set, map[string]any{"id": annUser.User.ID, "input": map[string]any{"maxCpu": 100}}).code())
+	})
+	t.Run("D02 a partial change leaves the other limits", func(t *testing.T) {
+		type payload struct{ Quota quota }
+		got := must[payload](admin, "setQuota", set, map[string]any{"id": annUser.User.ID, "input": map[string]any{"maxCpu": 1.5}})
+		require.Equal(t, quota{MaxContainers: 20, MaxImages: 20, MaxCPU: 1.5, MaxMemory: 4 << 30}, got.Quota)
+	})
+	t.Run("D15 without a sign-in everything else is refused", func(t *testing.T) {
+		for _, query := range []string{
+			listQuery, `{ images { totalCount } }`, `{ users { totalCount } }`, `{ imageCatalogue { name } }`, `{ system { version } }`,
+			`{ node(id: "` + annUser.User.ID + `") { id } }`, `mutation { logout }`, `mutation { removeContainer(id: "ctr_1") { container { id } } }`,
+		} {
+			require.Equal(t, "UNAUTHENTICATED", p.client().ask(query, nil).code(), query)
+		}
+		require.Equal(t, "null", string(p.client().ask(`{ viewer { id } }`, nil).Data["viewer"]))
+	})
+	t.Run("what is somebody else's is not there", func(t *testing.T) {
+		mine := must[listed](ann, "containers", listQuery, nil).Edges[0].Node.ID
+		require.Empty(t, must[listed](ben, "containers", listQuery, nil).Edges)
+		require.Equal(t, "null", string(ben.ask(`query($id: ID!) { node(id: $id) { id } }`, map[string]any{"id": mine}).Data["node"]))
+		a := ben.ask(`mutation($id: ID!) { removeContainer(id: $id) { container { id } } }`, map[string]any{"id": mine})
+		require.Equal(t, "NOT_FOUND", a.code())
+		none := ben.ask(`mutation($id: ID!) { removeContainer(id: $id) { container { id } } }`, map[string]any{"id": "ctr_none"})
+		require.Equal(t, strings.ReplaceAll(none.Errors[0].Message, "ctr_none", mine), a.Errors[0].Message, "the words tell nothing")
+		require.Len(t, must[listed](admin, "containers", listQuery, nil).Edges, 1)
+	})
+	t.Run("D34 nothing secret stands in the data or the log", func(t *testing.T) {
+		address, err := url.Parse(p.url)
+		require.NoError(t, err)
+		jar := ann.Jar.Cookies(address)
+		require.Len(t, jar, 1)
+		p.end(os.Interrupt)
+		files, err := filepath.Glob(filepath.Join(p.data, "*"))
+		require.NoError(t, err)
+		require.NotEmpty(t, files)
+		written := []byte(p.written())
+		for _, file := range files {
+			content, err := os.ReadFile(file)
+			require.NoError(t, err)
+			written = append(written, content...)
+		}
+		for _, secret := range []string{"correct horse battery", jar[0].Value} {
+			require.False(t, bytes.Contains(written, []byte(secret)), "a secret was written")
+		}
+	})
+}
