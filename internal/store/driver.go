@@ -32,9 +32,7 @@ type routed struct {
 }
 
 func openSQLite(path string) (*routed, error) {
-	// In a DSN these would end the path.
-	escaped := strings.NewReplacer("%", "%25", "?", "%3f", "#", "%23").Replace(path)
-	w, err := stdsql.Open("sqlite3", fmt.Sprintf(writerDSN, escaped))
+	w, err := stdsql.Open("sqlite3", fmt.Sprintf(writerDSN, escaped(path)))
 	if err != nil {
 		return nil, err
 	}
@@ -42,13 +40,18 @@ func openSQLite(path string) (*routed, error) {
 	if err := w.Ping(); err != nil { // makes the file and sets WAL before anybody reads
 		return nil, errors.Join(err, w.Close())
 	}
-	r, err := stdsql.Open("sqlite3", fmt.Sprintf(readerDSN, escaped))
+	r, err := stdsql.Open("sqlite3", fmt.Sprintf(readerDSN, escaped(path)))
 	if err != nil {
 		return nil, errors.Join(err, w.Close())
 	}
 	r.SetMaxOpenConns(readers)
 	r.SetMaxIdleConns(readers)
 	return &routed{Driver: sql.OpenDB(dialect.SQLite, w), read: sql.OpenDB(dialect.SQLite, r)}, nil
+}
+
+// escaped keeps what would end the path in a DSN.
+func escaped(path string) string {
+	return strings.NewReplacer("%", "%25", "?", "%3f", "#", "%23").Replace(path)
 }
 
 // Query implements dialect.Driver.

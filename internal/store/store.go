@@ -131,8 +131,14 @@ func (s *Store) Copy(ctx context.Context, to string) error {
 	if err := f.Close(); err != nil {
 		return err
 	}
-	_, err = s.driver.read.DB().ExecContext(ctx, "VACUUM INTO ?", to)
-	return err
+	// A connection of its own: the readers' may not write a file, and the
+	// writer's would keep everybody waiting.
+	db, err := stdsql.Open("sqlite3", fmt.Sprintf("file:%s?"+shared, escaped(s.path)))
+	if err != nil {
+		return err
+	}
+	_, err = db.ExecContext(ctx, "VACUUM INTO ?", to)
+	return errors.Join(err, db.Close())
 }
 
 // Tx runs do in one transaction and commits it. Inside, only the given client
