@@ -2,4 +2,4 @@
 // and migrate/migrations/ are written by hand.
 package ent
 
-//go:generate go run -mod=mod entgo.io/ent/cmd/ent generate --feature intercept,sql/upsert,sql/modifier,sql/execquery,sql/versioned-migration --target . ./schema
+//go:generate go tool ent generate --feature intercept,sql/upsert,sql/modifier,sql/execquery,sql/versioned-migration --target . ./schema
