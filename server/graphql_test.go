@@ -268,7 +268,8 @@ func TestPersistedQueries(t *testing.T) {
 	hash := hex.EncodeToString(sum[:])
 	send := func(query, hash string) answerOf {
 		body, err := json.Marshal(map[string]any{"query": query, "extensions": map[string]any{
-			"persistedQuery": map[string]any{"version": 1, "sha256Hash": hash}}})
+			"persistedQuery": map[string]any{"version": 1, "sha256Hash": hash},
+		}})
 		require.NoError(t, err)
 		return h.do(t, request{method: "POST", path: "/graphql", body: string(body), header: map[string]string{"Content-Type": typeJSON}})
 	}

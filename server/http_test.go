@@ -148,8 +148,10 @@ func TestSignInCookie(t *testing.T) {
 		assert.Contains(t, cookie, part)
 	}
 	assert.NotContains(t, cookie, "Secure")
-	got = h.do(t, request{method: "POST", path: "/graphql", body: login,
-		header: map[string]string{"Content-Type": typeJSON, "X-Forwarded-Proto": "https"}})
+	got = h.do(t, request{
+		method: "POST", path: "/graphql", body: login,
+		header: map[string]string{"Content-Type": typeJSON, "X-Forwarded-Proto": "https"},
+	})
 	assert.Contains(t, got.header.Get("Set-Cookie"), "Secure")
 	assert.NotEmpty(t, got.header.Get("Strict-Transport-Security"))
 
@@ -205,13 +207,17 @@ func TestTokensAreRefusedNotIgnored(t *testing.T) {
 	t.Parallel()
 	h := newRig(t)
 	for _, scheme := range []string{"Bearer mlr_x", "token mlr_x", "Bearer"} {
-		got := h.do(t, request{method: "POST", path: "/graphql", body: `{"query":"{serverInfo{version}}"}`,
-			header: map[string]string{"Content-Type": typeJSON, "Authorization": scheme}})
+		got := h.do(t, request{
+			method: "POST", path: "/graphql", body: `{"query":"{serverInfo{version}}"}`,
+			header: map[string]string{"Content-Type": typeJSON, "Authorization": scheme},
+		})
 		assert.Equal(t, 401, got.status, scheme)
 		assert.Equal(t, "UNAUTHENTICATED", got.code(), scheme)
 	}
-	got := h.do(t, request{method: "POST", path: "/graphql", body: `{"query":"{serverInfo{version}}"}`,
-		header: map[string]string{"Content-Type": typeJSON, "Authorization": "Basic cHJveHk6eA=="}})
+	got := h.do(t, request{
+		method: "POST", path: "/graphql", body: `{"query":"{serverInfo{version}}"}`,
+		header: map[string]string{"Content-Type": typeJSON, "Authorization": "Basic cHJveHk6eA=="},
+	})
 	assert.Empty(t, got.Errors, "that of a proxy in front")
 }
 
@@ -244,7 +250,8 @@ func TestOtherOrigins(t *testing.T) {
 	assert.Equal(t, 200, got.status)
 	assert.Equal(t, "https://tools.example", got.header.Get("Access-Control-Allow-Origin"))
 	got = h.do(t, request{method: "OPTIONS", path: "/graphql", header: map[string]string{
-		"Origin": "https://tools.example", "Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "content-type"}})
+		"Origin": "https://tools.example", "Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "content-type",
+	}})
 	assert.Equal(t, "https://tools.example", got.header.Get("Access-Control-Allow-Origin"))
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"github.com/vektah/gqlparser/v2"
 	"github.com/vektah/gqlparser/v2/ast"
+	"github.com/vektah/gqlparser/v2/validator/rules"
 
 	"github.com/mlride/mlride/graph/generated"
 	"github.com/mlride/mlride/internal/fault"
@@ -106,7 +107,7 @@ func TestDepth(t *testing.T) {
 	t.Parallel()
 	schema := gqlparser.MustLoadSchema(&ast.Source{Input: "type Query{a: A} type A{a: A b: Int}"})
 	for n, refused := range map[int]bool{maxDepth: false, maxDepth + 1: true, 50: true} {
-		document, errs := gqlparser.LoadQuery(schema, strings.Repeat("{a", n-1)+"{b}"+strings.Repeat("}", n-1))
+		document, errs := gqlparser.LoadQueryWithRules(schema, strings.Repeat("{a", n-1)+"{b}"+strings.Repeat("}", n-1), rules.NewDefaultRules())
 		require.Empty(t, errs)
 		limit := operationLimit{schema: schema}
 		err := limit.MutateOperationContext(t.Context(), &graphql.OperationContext{Operation: document.Operations[0]})

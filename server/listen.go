@@ -65,7 +65,7 @@ func Serve(ctx context.Context, l net.Listener, handler *Handler, config Config,
 	err := errors.Join(server.Shutdown(drain), <-goodbye)
 	if err != nil {
 		log.Warn("stopped before everything was answered", "error", err)
-		_ = server.Close() //nolint:errcheck // the process ends
+		_ = server.Close() // the process ends
 	}
 	if err := <-failed; !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("serve: %w", err)

@@ -135,8 +135,10 @@ func (h *rig) post(t *testing.T, token, query string, variables map[string]any) 
 	t.Helper()
 	body, err := json.Marshal(map[string]any{"query": query, "variables": variables})
 	require.NoError(t, err)
-	return h.do(t, request{method: http.MethodPost, path: "/graphql", token: token, body: string(body),
-		header: map[string]string{"Content-Type": typeJSON}})
+	return h.do(t, request{
+		method: http.MethodPost, path: "/graphql", token: token, body: string(body),
+		header: map[string]string{"Content-Type": typeJSON},
+	})
 }
 
 // accounts knows a few sign-ins.
@@ -241,7 +243,9 @@ func (r *resolver) Image() generated.ImageResolver                   { return ni
 func (r *resolver) Session() generated.SessionResolver               { return nil }
 func (r *resolver) User() generated.UserResolver                     { return nil }
 func (r *resolver) Query() generated.QueryResolver                   { return stubQuery{resolver: r} }
-func (r *resolver) Mutation() generated.MutationResolver             { return stubMutation{resolver: r} }
+
+func (r *resolver) Mutation() generated.MutationResolver { return stubMutation{resolver: r} }
+
 func (r *resolver) Subscription() generated.SubscriptionResolver {
 	return stubSubscription{resolver: r}
 }

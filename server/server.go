@@ -77,7 +77,9 @@ func Run(ctx context.Context, config Config, version string) error {
 		Resolver: house.resolver, Accounts: house.accounts, Ready: house.ready,
 		Config: config, Assets: frontend.Assets(), Log: log,
 	})
-	fmt.Printf("listening on %s\n", config.Address(listener.Addr()))
+	if _, err := fmt.Fprintf(os.Stdout, "listening on %s\n", config.Address(listener.Addr())); err != nil {
+		return errors.Join(err, listener.Close())
+	}
 	return Serve(ctx, listener, handler, config, log)
 }
 

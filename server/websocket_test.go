@@ -366,8 +366,10 @@ func TestSocketOrigins(t *testing.T) {
 func TestUpgradeToSomethingElseIsIgnored(t *testing.T) {
 	t.Parallel()
 	h := newRig(t)
-	got := h.do(t, request{method: "POST", path: "/graphql", body: `{"query":"{serverInfo{version}}"}`,
-		header: map[string]string{"Content-Type": typeJSON, "Upgrade": "h2c", "Connection": "Upgrade"}})
+	got := h.do(t, request{
+		method: "POST", path: "/graphql", body: `{"query":"{serverInfo{version}}"}`,
+		header: map[string]string{"Content-Type": typeJSON, "Upgrade": "h2c", "Connection": "Upgrade"},
+	})
 	assert.Equal(t, 200, got.status)
 	require.Empty(t, got.Errors)
 }

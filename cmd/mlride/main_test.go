@@ -31,14 +31,20 @@ func TestCommandLine(t *testing.T) {
 		{name: "no such flag", args: []string{"serve", "--lisen", "x"}, status: 2, errs: "mlride: unknown flag --lisen"},
 		{name: "ill-formed flag", args: []string{"serve", "--listen", "x"}, status: 2, errs: "--listen: takes an address such as 127.0.0.1:8080"},
 		{name: "ill-formed registration", args: []string{"serve", "--registration", "maybe"}, status: 2, errs: "--registration must be one of"},
-		{name: "ill-formed variable", args: []string{"serve"}, environment: map[string]string{"MLRIDE_MIN_MEMORY": "lots"}, status: 2,
-			errs: `mlride: MLRIDE_MIN_MEMORY takes bytes such as 536870912, 512MiB or 2GiB, not "lots"`},
-		{name: "unknown variable", args: []string{"serve"}, environment: map[string]string{"MLRIDE_LISTN": ":80"}, status: 2,
-			errs: "mlride: MLRIDE_LISTN is not a setting; the nearest is MLRIDE_LISTEN"},
+		{
+			name: "ill-formed variable", args: []string{"serve"}, environment: map[string]string{"MLRIDE_MIN_MEMORY": "lots"}, status: 2,
+			errs: `mlride: MLRIDE_MIN_MEMORY takes bytes such as 536870912, 512MiB or 2GiB, not "lots"`,
+		},
+		{
+			name: "unknown variable", args: []string{"serve"}, environment: map[string]string{"MLRIDE_LISTN": ":80"}, status: 2,
+			errs: "mlride: MLRIDE_LISTN is not a setting; the nearest is MLRIDE_LISTEN",
+		},
 		{name: "an empty variable is none", args: []string{"version"}, environment: map[string]string{"MLRIDE_URL": ""}, out: "mlride"},
 		{name: "settings that do not go together", args: []string{"serve", "--tls-cert", "a"}, status: 2, errs: "MLRIDE_TLS_CERT and MLRIDE_TLS_KEY"},
-		{name: "a database that is not built", args: []string{"migrate"}, environment: map[string]string{"MLRIDE_DATABASE": "postgres://u:hunter2@h/d"}, status: 2,
-			errs: "MLRIDE_DATABASE takes sqlite:PATH; postgres is not built yet"},
+		{
+			name: "a database that is not built", args: []string{"migrate"}, environment: map[string]string{"MLRIDE_DATABASE": "postgres://u:hunter2@h/d"}, status: 2,
+			errs: "MLRIDE_DATABASE takes sqlite:PATH; postgres is not built yet",
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			for name, value := range c.environment {

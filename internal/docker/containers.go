@@ -113,7 +113,7 @@ func (e *Engine) freeze(ctx context.Context, id string, wanted engine.Status, ve
 	case wanted:
 		return nil
 	case engine.StatusRunning, engine.StatusPaused:
-	default:
+	case engine.StatusCreated, engine.StatusExited, engine.StatusRemoving:
 		return fmt.Errorf("%w: it does not run", engine.ErrRefused)
 	}
 	err = e.call(ctx, changeTimeout, func(ctx context.Context, c *client.Client) error {

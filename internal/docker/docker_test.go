@@ -7,6 +7,7 @@ import (
 	"sync"
 	"testing"
 
+	cerrdefs "github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/image"
 	"github.com/docker/docker/client"
@@ -88,7 +89,7 @@ func (h *host) SilentImage() string {
 }
 
 func (h *host) forget(ref string) {
-	if _, err := h.c.ImageRemove(ctx, ref, image.RemoveOptions{Force: true, PruneChildren: true}); err != nil && !client.IsErrNotFound(err) {
+	if _, err := h.c.ImageRemove(ctx, ref, image.RemoveOptions{Force: true, PruneChildren: true}); err != nil && !cerrdefs.IsNotFound(err) {
 		h.t.Error(err)
 	}
 }
@@ -112,7 +113,7 @@ func (h *host) Hold(ref string) {
 func (h *host) Has(ref string) bool {
 	h.t.Helper()
 	_, err := h.c.ImageInspect(ctx, ref)
-	if err != nil && !client.IsErrNotFound(err) {
+	if err != nil && !cerrdefs.IsNotFound(err) {
 		h.t.Fatal(err)
 	}
 	return err == nil

@@ -9,9 +9,9 @@ import (
 	"testing"
 	"time"
 
+	cerrdefs "github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/image"
 	"github.com/docker/docker/api/types/registry"
-	"github.com/docker/docker/client"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/crypto/bcrypt"
 
@@ -81,7 +81,7 @@ func TestPullLeavesOthersTagsAlone(t *testing.T) {
 	require.Equal(t, before.ID, after.ID)
 	require.NoError(t, e.RemoveImage(ctx, id))
 	_, err = raw.ImageInspect(ctx, info.EngineID)
-	require.True(t, client.IsErrNotFound(err), "the newer content goes with our tag: %v", err)
+	require.True(t, cerrdefs.IsNotFound(err), "the newer content goes with our tag: %v", err)
 }
 
 // TestPullKeepsOthersDigests: what somebody holds by its digest stays his.
@@ -115,14 +115,14 @@ func TestPullByDigest(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, e.RemoveImage(ctx, id))
 	_, err = raw.ImageInspect(ctx, byTag.EngineID)
-	require.True(t, client.IsErrNotFound(err), "the content goes with our tag: %v", err)
+	require.True(t, cerrdefs.IsNotFound(err), "the content goes with our tag: %v", err)
 
 	byDigest, err := e.Pull(ctx, id, r.Address+"/team/app@"+byTag.Digest, engine.Discard)
 	require.NoError(t, err)
 	require.Equal(t, byTag, byDigest)
 	require.NoError(t, e.RemoveImage(ctx, id))
 	_, err = raw.ImageInspect(ctx, byTag.EngineID)
-	require.True(t, client.IsErrNotFound(err), "the content goes with our tag: %v", err)
+	require.True(t, cerrdefs.IsNotFound(err), "the content goes with our tag: %v", err)
 }
 
 // TestRegistryGoesAndComes: what failed while it was away works afterwards.

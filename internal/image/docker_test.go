@@ -16,8 +16,8 @@ import (
 	"testing"
 	"time"
 
+	cerrdefs "github.com/containerd/errdefs"
 	dockerimage "github.com/docker/docker/api/types/image"
-	"github.com/docker/docker/client"
 	"github.com/stretchr/testify/require"
 
 	"github.com/mlride/mlride/ent"
@@ -143,7 +143,7 @@ func (h *house) halfway(ctx context.Context, id string) image.Progress {
 func gone(t *testing.T, engineID string) {
 	t.Helper()
 	_, err := dockertest.Client(t).ImageInspect(sys, engineID)
-	require.True(t, client.IsErrNotFound(err), "%v", err)
+	require.True(t, cerrdefs.IsNotFound(err), "%v", err)
 }
 
 // TestDockerSlim: a real registry with the slim tag, without it, and with neither.

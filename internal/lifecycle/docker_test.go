@@ -7,10 +7,9 @@ import (
 	"testing"
 	"time"
 
+	dockercontainer "github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/filters"
 	"github.com/stretchr/testify/require"
-
-	dockercontainer "github.com/docker/docker/api/types/container"
 
 	"github.com/mlride/mlride/ent"
 	"github.com/mlride/mlride/ent/container"
@@ -166,7 +165,6 @@ func TestD11RemovedIsGoneFromTheEngine(t *testing.T) {
 // ever, as a kill of the server between the two would.
 type unsaid struct {
 	engine.Engine
-	mu   sync.Mutex
 	done chan string
 }
 

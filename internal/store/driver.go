@@ -2,15 +2,13 @@ package store
 
 import (
 	"context"
+	stdsql "database/sql"
 	"errors"
 	"fmt"
 	"strings"
 
-	stdsql "database/sql"
-
 	"entgo.io/ent/dialect"
 	"entgo.io/ent/dialect/sql"
-
 	_ "github.com/mattn/go-sqlite3" // the driver "sqlite3"
 )
 

@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"testing"
 
+	cerrdefs "github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/image"
 	"github.com/docker/docker/client"
 )
@@ -51,7 +52,7 @@ func Image(t testing.TB) string {
 	defer cancel()
 	if _, err := c.ImageInspect(ctx, busyboxImage); err == nil {
 		return busyboxImage
-	} else if !client.IsErrNotFound(err) {
+	} else if !cerrdefs.IsNotFound(err) {
 		t.Fatal(err)
 	}
 	importImage(t, c, busyboxImage, 0)

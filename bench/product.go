@@ -1,0 +1,218 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/cookiejar"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// product is the real program as its own process, in a folder of its own.
+type product struct {
+	work, instance, binary string
+	command                *exec.Cmd
+	url, image             string
+	http                   *http.Client
+}
+
+// start runs the server until it listens.
+func (p *product) start(ctx context.Context) error {
+	log, err := os.OpenFile(filepath.Join(p.work, "log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = log.Close() }()
+	p.command = exec.Command(p.binary, "serve")
+	p.command.Stderr = log
+	p.command.Env = append(os.Environ(),
+		"MLRIDE_DATA="+filepath.Join(p.work, "data"), "MLRIDE_LISTEN=127.0.0.1:0", "MLRIDE_APPS_LISTEN=127.0.0.1:0",
+		"MLRIDE_INSTANCE="+p.instance, "MLRIDE_STARTER_IMAGE=mlride-starter:test", "MLRIDE_MIN_MEMORY=16MiB", "MLRIDE_LOG=warn",
+		"MLRIDE_DEFAULT_QUOTA=containers=1000,cpu=1000,memory=1000GiB", "MLRIDE_OVERCOMMIT=cpu=100,memory=100")
+	out, err := p.command.StdoutPipe()
+	if err != nil {
+		return err
+	}
+	if err := p.command.Start(); err != nil {
+		return err
+	}
+	line, err := bufio.NewReader(out).ReadString('\n')
+	address, found := strings.CutPrefix(strings.TrimSpace(line), "listening on ")
+	if err != nil || !found {
+		return fmt.Errorf("the server did not start: %q: %w", line, err)
+	}
+	p.url = address
+	if p.http == nil {
+		jar, err := cookiejar.New(nil)
+		if err != nil {
+			return err
+		}
+		p.http = &http.Client{Jar: jar, Transport: &http.Transport{MaxIdleConnsPerHost: 2 * clients}}
+	}
+	response, err := p.http.Get(p.url + "/readyz")
+	if err != nil {
+		return err
+	}
+	return response.Body.Close()
+}
+
+func (p *product) stop() {
+	if p.command == nil {
+		return
+	}
+	_ = p.command.Process.Signal(syscall.SIGTERM)
+	_ = p.command.Wait()
+	p.command = nil
+}
+
+// memory is the resident size in MiB.
+func (p *product) memory() (float64, error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.command.Process.Pid))
+	if err != nil {
+		return 0, err
+	}
+	for line := range strings.Lines(string(text)) {
+		if rest, ok := strings.CutPrefix(line, "VmRSS:"); ok {
+			kib, err := strconv.ParseFloat(strings.Fields(rest)[0], 64)
+			return kib / 1024, err
+		}
+	}
+	return 0, errors.New("no VmRSS")
+}
+
+func (p *product) post(ctx context.Context, body []byte) ([]byte, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, p.url+"/graphql", bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	request.Header.Set("Content-Type", "application/json")
+	response, err := p.http.Do(request)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = response.Body.Close() }()
+	return io.ReadAll(response.Body)
+}
+
+// ask unpacks data into v; an error of the API is an error.
+func (p *product) ask(ctx context.Context, query string, input any, v any) error {
+	body, err := json.Marshal(map[string]any{"query": query, "variables": map[string]any{"input": input}})
+	if err != nil {
+		return err
+	}
+	answer, err := p.post(ctx, body)
+	if err != nil {
+		return err
+	}
+	var a struct {
+		Data   json.RawMessage
+		Errors []struct{ Message string }
+	}
+	if err := json.Unmarshal(answer, &a); err != nil {
+		return err
+	}
+	if len(a.Errors) > 0 {
+		return fmt.Errorf("%s: %s", query, a.Errors[0].Message)
+	}
+	return json.Unmarshal(a.Data, v)
+}
+
+// prepare registers, waits for the image and makes what the list shows.
+func (p *product) prepare(ctx context.Context) error {
+	var ignored any
+	err := p.ask(ctx, `mutation($input: RegisterInput!) { register(input: $input) { user { id } } }`,
+		map[string]string{"username": "bench", "email": "bench@example.org", "password": "pine-lamp-river-42"}, &ignored)
+	if err != nil {
+		return err
+	}
+	var images struct {
+		Images struct {
+			Edges []struct{ Node struct{ ID string } }
+		}
+	}
+	for len(images.Images.Edges) == 0 {
+		if err := p.ask(ctx, `{ images(where: {status: [READY]}) { edges { node { id } } } }`, nil, &images); err != nil {
+			return err
+		}
+	}
+	p.image = images.Images.Edges[0].Node.ID
+	for i := range listed {
+		if _, err := p.create(ctx, fmt.Sprintf("listed-%d", i), false); err != nil {
+			return err
+		}
+	}
+	var counted struct{ Containers struct{ TotalCount int } }
+	for counted.Containers.TotalCount != listed { // all made in the engine
+		if err := p.ask(ctx, `{ containers(where: {status: [CREATED]}) { totalCount } }`, nil, &counted); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *product) create(ctx context.Context, name string, start bool) (string, error) {
+	var made struct {
+		CreateContainer struct{ Container struct{ ID string } }
+	}
+	err := p.ask(ctx, `mutation($input: CreateContainerInput!) { createContainer(input: $input) { container { id } } }`, map[string]any{
+		"name": name, "imageId": p.image, "cpuLimit": 0.5, "memoryLimit": "32MiB", "command": []string{"sleep", "1000"}, "start": start,
+	}, &made)
+	return made.CreateContainer.Container.ID, err
+}
+
+// cycle is create, start and remove of one container, as its owner sees it by
+// the subscription to all of theirs.
+func (p *product) cycle(ctx context.Context, name string) (time.Duration, error) {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	body, err := json.Marshal(map[string]string{"query": `subscription { containerChanged { kind id container { status } } }`})
+	if err != nil {
+		return 0, err
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, p.url+"/graphql", bytes.NewReader(body))
+	if err != nil {
+		return 0, err
+	}
+	request.Header.Set("Content-Type", "application/json")
+	request.Header.Set("Accept", "text/event-stream")
+	response, err := p.http.Do(request)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = response.Body.Close() }()
+	events := bufio.NewScanner(response.Body)
+	await := func(id, what string) error {
+		for events.Scan() {
+			if strings.Contains(events.Text(), id) && strings.Contains(events.Text(), what) {
+				return nil
+			}
+		}
+		return errors.Join(fmt.Errorf("%s was not seen", what), events.Err())
+	}
+	from := time.Now()
+	id, err := p.create(ctx, name, true)
+	if err != nil {
+		return 0, err
+	}
+	if err := await(id, `"RUNNING"`); err != nil {
+		return 0, err
+	}
+	var ignored any
+	err = p.ask(ctx, `mutation($input: ID!) { removeContainer(id: $input) { container { id } } }`, id, &ignored)
+	if err != nil {
+		return 0, err
+	}
+	err = await(id, `"REMOVED"`)
+	return time.Since(from), err
+}
