@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"runtime"
 	"strings"
+	"sync"
 	"unicode/utf8"
 
 	"github.com/alexedwards/argon2id"
@@ -50,17 +51,17 @@ var parameters = &argon2id.Params{Memory: 19 * 1024, Iterations: 2, Parallelism:
 // flood of sign-ins must not take the memory.
 type hasher struct {
 	slots chan struct{}
-	// nobody is the hash that an unknown name is compared with, so that it takes
-	// as long as a known one.
-	nobody string
+	// nobody gives the hash that an unknown name is compared with, so that it
+	// takes as long as a known one. It is made at the first sign-in, whoever's:
+	// making it takes memory that a server at rest need not have.
+	nobody func() (string, error)
 }
 
 func newHasher() hasher {
-	nobody, err := argon2id.CreateHash("nobody's", parameters)
-	if err != nil { // no randomness: nothing can go on
-		panic(fmt.Sprintf("account: %v", err))
+	return hasher{
+		slots:  make(chan struct{}, runtime.GOMAXPROCS(0)),
+		nobody: sync.OnceValues(func() (string, error) { return argon2id.CreateHash("nobody's", parameters) }),
 	}
-	return hasher{slots: make(chan struct{}, runtime.GOMAXPROCS(0)), nobody: nobody}
 }
 
 func (h hasher) enter(ctx context.Context) error {
@@ -82,16 +83,20 @@ func (h hasher) hash(ctx context.Context, password string) (string, error) {
 
 // matches compares in the time that a comparison takes, whoever it is about.
 func (h hasher) matches(ctx context.Context, password, hash string) (ok, outdated bool, err error) {
-	if hash == "" {
-		hash = h.nobody
-	}
 	if err := h.enter(ctx); err != nil {
 		return false, false, err
 	}
 	defer func() { <-h.slots }()
+	nobody, err := h.nobody()
+	if err != nil {
+		return false, false, err
+	}
+	if hash == "" {
+		hash = nobody
+	}
 	ok, used, err := argon2id.CheckHash(password, hash)
 	if errors.Is(err, argon2id.ErrInvalidHash) {
 		return false, false, nil // an account that cannot sign in by password
 	}
-	return ok && hash != h.nobody, err == nil && *used != *parameters, err
+	return ok && hash != nobody, err == nil && *used != *parameters, err
 }
