@@ -27,6 +27,23 @@ export const test = base.extend<{ guard: string[] }>({
   ],
 });
 
+export const person = () => `e2e-${Math.random().toString(36).slice(2, 10)}`;
+export const password = 'correct horse battery staple';
+
+/** Screens are kept, to be looked at. */
+export const screen = (page: Page, name: string) => page.screenshot({ path: `test-results/screens/${name}.png` });
+
+/** Makes an account and arrives at the containers. */
+export async function register(page: Page, username: string) {
+  await page.goto('/');
+  await page.getByRole('button', { name: 'No account yet? Register' }).click();
+  await page.getByLabel('User name').fill(username);
+  await page.getByLabel('Email').fill(`${username}@example.org`);
+  await page.getByLabel('Password').fill(password);
+  await page.getByRole('button', { name: 'Register', exact: true }).click();
+  await expect(page.getByRole('heading', { name: 'Containers', level: 1 })).toBeVisible();
+}
+
 export async function expectAccessible(page: Page) {
   const { violations } = await new AxeBuilder({ page })
     .withTags(['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'])

@@ -1,21 +1,4 @@
-import type { Page } from '@playwright/test';
-import { expect, expectAccessible, test } from './fixtures';
-
-const person = () => `e2e-${Math.random().toString(36).slice(2, 10)}`;
-const password = 'correct horse battery staple';
-
-/** Screens are kept, to be looked at. */
-const screen = (page: Page, name: string) => page.screenshot({ path: `test-results/screens/${name}.png` });
-
-async function register(page: Page, username: string) {
-  await page.goto('/');
-  await page.getByRole('button', { name: 'No account yet? Register' }).click();
-  await page.getByLabel('User name').fill(username);
-  await page.getByLabel('Email').fill(`${username}@example.org`);
-  await page.getByLabel('Password').fill(password);
-  await page.getByRole('button', { name: 'Register', exact: true }).click();
-  await expect(page.getByRole('heading', { name: 'Containers', level: 1 })).toBeVisible();
-}
+import { expect, expectAccessible, person, register, screen, test } from './fixtures';
 
 test('from nothing to a running container, and back', async ({ page }) => {
   await page.goto('/');
@@ -43,44 +26,56 @@ test('from nothing to a running container, and back', async ({ page }) => {
   const name = await dialog.getByLabel('Name').inputValue();
   await screen(page, '04-create');
 
-  // More memory than the quota: told before it is sent, and refused when it is.
-  await dialog.getByLabel('Memory (MiB)').fill('900000');
-  await expect(dialog.getByText('This would be refused now')).toBeVisible();
+  // More memory than the quota: told before it is sent, and refused when it is, at the field.
+  const memory = dialog.getByLabel('Memory (MiB)');
+  await memory.fill('900000');
+  const told = dialog.locator('.ant-form-item', { has: page.getByLabel('Memory (MiB)') }).getByText(/Your quota is/);
+  await expect(told).toBeVisible();
+  await screen(page, '05-foreseen');
   await dialog.getByRole('button', { name: 'Create' }).click();
-  await expect(dialog.getByRole('alert').filter({ hasText: 'Your quota' })).toBeVisible();
-  await screen(page, '05-refused');
-  await dialog.getByLabel('Memory (MiB)').fill('');
+  await expect(
+    dialog.locator('.ant-form-item-has-error', { has: page.getByLabel('Memory (MiB)') }).getByText(/Your quota is/),
+  ).toBeVisible();
+  await screen(page, '06-refused');
+  await expectAccessible(page);
+  await memory.fill('');
+  await expect(told).toBeHidden();
   await dialog.getByRole('button', { name: 'Create' }).click();
   await expect(dialog).toBeHidden();
   const row = page.getByRole('row', { name: new RegExp(name) });
   await expect(row).toContainText('Running');
-
-  // Its numbers live: the sampler's next figures differ.
-  const cpu = row.getByTestId('cpu');
-  await expect(cpu).toBeVisible();
-  await expect(row.getByRole('group')).toContainText('512 MiB');
-  await screen(page, '06-running');
+  await expect(row.getByTestId('cpu')).toContainText('%');
+  await expect(row.getByTestId('memory')).toContainText('/ 512 MiB');
+  await screen(page, '07-running');
   await expectAccessible(page);
+
+  // A name that is taken is said at the name, and nothing is lost.
+  await page.getByRole('button', { name: 'New container' }).click();
+  await dialog.getByLabel('Name').fill(name);
+  await dialog.getByRole('button', { name: 'Create' }).click();
+  await expect(dialog.locator('.ant-form-item-has-error', { has: page.getByLabel('Name') })).toContainText(name);
+  await screen(page, '08-name-taken');
+  await dialog.getByRole('button', { name: 'Cancel' }).click();
 
   await row.getByRole('button', { name: `Logs: ${name}` }).click();
   await expect(page.getByRole('dialog')).toContainText(`Logs of ${name}`);
-  await screen(page, '07-logs');
+  await screen(page, '09-logs');
   await page.getByRole('button', { name: 'Close' }).click();
 
   await page.getByRole('link', { name }).click();
   await expect(page.getByRole('heading', { name, level: 1 })).toBeVisible();
   await expect(page.getByText('The container runs.')).toBeVisible();
-  await screen(page, '08-detail');
+  await screen(page, '10-detail');
   await expectAccessible(page);
   await page.getByRole('button', { name: `Stop: ${name}` }).click();
   await expect(page.getByText(/stopped by its owner/)).toBeVisible();
   await page.getByRole('link', { name: 'Containers', exact: true }).click();
   await expect(row).toContainText('Exited');
-  await screen(page, '09-exited');
+  await screen(page, '11-exited');
 
   await row.getByRole('button', { name: `Remove: ${name}` }).click();
-  await expect(page.getByText('This cannot be undone.')).toBeVisible();
-  await screen(page, '10-confirm');
+  await expect(page.getByText(/Everything in it is lost/)).toBeVisible();
+  await screen(page, '12-confirm');
   await page.getByRole('dialog').getByRole('button', { name: 'Remove' }).click();
   await expect(page.getByRole('button', { name: 'Create your first container' })).toBeVisible();
 });
@@ -95,7 +90,7 @@ test('numbers move while a program works', async ({ page }) => {
   await dialog.getByRole('button', { name: 'Create' }).click();
   const row = page.getByRole('row', { name: new RegExp(name) });
   const cpu = row.getByTestId('cpu');
-  await expect(cpu).toHaveText(/^(3|4)\d(\.\d)? %$/); // the default limit of 0.4 cores, at work
+  await expect(cpu).toHaveText(/^(3|4)\d(\.\d)? % /); // the default limit of 0.4 cores, at work
   const before = await cpu.textContent();
   await expect(cpu).not.toHaveText(before ?? '');
   await row.getByRole('button', { name: `Remove: ${name}` }).click();
@@ -108,13 +103,13 @@ test('images, in Chinese and in the dark', async ({ page }) => {
   await page.getByRole('link', { name: 'Images', exact: true }).click();
   await expect(page.getByRole('heading', { name: 'Images', level: 1 })).toBeVisible();
   await expect(page.getByText('Ready')).toBeVisible();
-  await screen(page, '11-images');
+  await screen(page, '14-images');
   await expectAccessible(page);
-  await page.getByRole('button', { name: 'cloud-download Pull' }).click();
+  await page.getByRole('button', { name: 'Pull', exact: true }).click();
   await page.getByLabel('Reference').fill('Not A Reference');
   await page.getByRole('dialog').getByRole('button', { name: 'Pull' }).click();
   await expect(page.getByText(/A reference looks like|reference.*such as/i)).toBeVisible();
-  await screen(page, '12-pull-wrong');
+  await screen(page, '15-pull-wrong');
   await page.getByRole('dialog').getByRole('button', { name: 'Cancel' }).click();
   await page.getByRole('combobox', { name: 'Language' }).click();
   await page.getByTitle('简体中文').click();
@@ -122,7 +117,7 @@ test('images, in Chinese and in the dark', async ({ page }) => {
   await page.getByRole('button', { name: '浅色或深色' }).click();
   await page.getByRole('link', { name: '容器', exact: true }).click();
   await expect(page.getByRole('button', { name: '创建第一个容器' })).toBeVisible();
-  await screen(page, '13-chinese-dark');
+  await screen(page, '16-chinese-dark');
   await expectAccessible(page);
 });
 
@@ -137,5 +132,27 @@ test('GraphiQL speaks the same API', async ({ page }) => {
   await page.keyboard.insertText('query { viewer { username } }');
   await page.getByRole('button', { name: /Execute/ }).click();
   await expect(page.locator('.graphiql-response')).toContainText(username);
-  await screen(page, '14-graphiql');
+  await screen(page, '20-graphiql');
+});
+
+test('on a telephone', async ({ page }) => {
+  await page.setViewportSize({ width: 390, height: 844 });
+  await register(page, person());
+  await page.getByRole('button', { name: 'Create your first container' }).click();
+  const name = await page.getByRole('dialog').getByLabel('Name').inputValue();
+  await page.getByRole('dialog').getByRole('button', { name: 'Create' }).click();
+  await expect(page.getByRole('dialog')).toBeHidden();
+  await expect(page.getByTestId('cpu')).toContainText('%');
+  await screen(page, '17-narrow');
+  await expectAccessible(page);
+  const overflow = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
+  expect(overflow, 'nothing is wider than the screen').toBe(0);
+  await page.getByRole('button', { name: 'Main' }).click();
+  await screen(page, '18-narrow-navigation');
+  await page.getByRole('dialog').getByRole('link', { name: 'Images' }).click();
+  await expect(page.getByRole('heading', { name: 'Images', level: 1 })).toBeVisible();
+  await page.goBack();
+  await page.getByRole('button', { name: `Remove: ${name}` }).click();
+  await page.getByRole('dialog').getByRole('button', { name: 'Remove' }).click();
+  await expect(page.getByRole('button', { name: 'Create your first container' })).toBeVisible();
 });

@@ -1,15 +1,17 @@
 import { App as AntApp, ConfigProvider, Modal } from 'antd';
 import enUS from 'antd/locale/en_US';
 import zhCN from 'antd/locale/zh_CN';
-import { lazy, Suspense, useEffect, useState, useSyncExternalStore } from 'react';
+import { lazy, Suspense, useState, useSyncExternalStore } from 'react';
 import { useTranslation } from 'react-i18next';
 import { BrowserRouter, Navigate, Route, Routes } from 'react-router';
 import { Provider } from 'urql';
+import { signOut, viewerId } from '@/features/account/session';
 import { SignInForm } from '@/features/account/SignInForm';
 import { type Connection, createClient } from '@/gql/client';
 import { theme } from '@/lib/theme';
 import { Frame } from './Frame';
 import { themeFor } from './theme';
+import { viewerDocument } from './viewer';
 
 const ContainersPage = lazy(() => import('@/features/containers/ContainersPage'));
 const ContainerPage = lazy(() => import('@/features/containers/ContainerPage'));
@@ -19,12 +21,17 @@ const SystemPage = lazy(() => import('@/features/admin/SystemPage'));
 
 type Waiting = { resume: () => void };
 
+/** Loads the page anew: nothing of what one person saw is left in memory for the next. */
+const startOver = () => {
+  window.location.assign('/');
+};
+
 /** Everything behind sign-in. */
-export default function App({ onSignedOut }: { onSignedOut: () => void }) {
+export default function App() {
   const { t, i18n } = useTranslation();
   const [waiting, setWaiting] = useState<Waiting>();
   const [connection, setConnection] = useState<Connection>('connecting');
-  const [{ client, dispose }] = useState(() =>
+  const [{ client, leave }] = useState(() =>
     createClient({
       signInAgain: () =>
         new Promise<void>((resume) => {
@@ -33,14 +40,23 @@ export default function App({ onSignedOut }: { onSignedOut: () => void }) {
       connection: setConnection,
     }),
   );
-  useEffect(() => dispose, [dispose]);
   const chosen = useSyncExternalStore(theme.subscribe, theme.get);
+  const resume = async () => {
+    const before = client.readQuery(viewerDocument, {})?.data?.viewer?.id;
+    const now = await viewerId();
+    if (before && now && now !== before) {
+      startOver();
+      return;
+    }
+    waiting?.resume();
+    setWaiting(undefined);
+  };
   return (
     <ConfigProvider theme={themeFor(chosen)} locale={i18n.language === 'zh-CN' ? zhCN : enUS} button={{ autoInsertSpace: false }}>
       <AntApp>
         <Provider value={client}>
           <BrowserRouter>
-            <Frame connection={connection} onSignedOut={onSignedOut}>
+            <Frame connection={connection} onSignOut={() => leave(signOut)} onSignedOut={startOver}>
               <Suspense fallback={null}>
                 <Routes>
                   <Route path="/containers" element={<ContainersPage />} />
@@ -63,12 +79,7 @@ export default function App({ onSignedOut }: { onSignedOut: () => void }) {
           destroyOnHidden
         >
           <p>{t('account.ended')}</p>
-          <SignInForm
-            onSignedIn={() => {
-              waiting?.resume();
-              setWaiting(undefined);
-            }}
-          />
+          <SignInForm onSignedIn={() => void resume()} />
         </Modal>
       </AntApp>
     </ConfigProvider>

@@ -1,53 +1,28 @@
 import {
   AppstoreOutlined,
-  BulbOutlined,
   CodeOutlined,
   DashboardOutlined,
   LogoutOutlined,
+  MenuOutlined,
+  MoonOutlined,
   PictureOutlined,
+  SunOutlined,
   TeamOutlined,
+  UserOutlined,
 } from '@ant-design/icons';
-import { Alert, Button, Flex, Layout, Menu, Popover, Select, Space } from 'antd';
-import { type ReactNode, useEffect, useSyncExternalStore } from 'react';
+import { Alert, App, Button, Drawer, Flex, Grid, Select } from 'antd';
+import { type ReactNode, useEffect, useState, useSyncExternalStore } from 'react';
 import { useTranslation } from 'react-i18next';
-import { Link, useLocation } from 'react-router';
+import { NavLink } from 'react-router';
 import { useQuery, useSubscription } from 'urql';
 import { UsageList } from '@/components/UsageList';
-import { signOut } from '@/features/account/session';
 import type { Connection } from '@/gql/client';
 import { graphql } from '@/gql/tada';
 import { type Language, languages, setLanguage } from '@/lib/i18n';
 import { theme } from '@/lib/theme';
+import './frame.css';
+import { viewerDocument } from './viewer';
 
-const viewerDocument = graphql(`
-  query Viewer {
-    viewer {
-      id
-      username
-      nickname
-      role
-      quota {
-        id
-        maxContainers
-        maxCpu
-        maxMemory
-        maxGpu
-        maxImages
-        maxVolumes
-        maxDisk
-      }
-      usage {
-        containers
-        cpu
-        memory
-        gpu
-        images
-        volumes
-        disk
-      }
-    }
-  }
-`);
 const engineDocument = graphql(`
   query EngineState {
     serverInfo {
@@ -73,10 +48,14 @@ const usageDocument = graphql(`
 
 const engineEvery = 10_000;
 
-export function Frame({ connection, onSignedOut, children }: { connection: Connection; onSignedOut: () => void; children: ReactNode }) {
+type Props = { connection: Connection; onSignOut: () => Promise<boolean>; onSignedOut: () => void; children: ReactNode };
+
+/** What stands around every page: where one can go, who one is, and what is away. */
+export function Frame({ connection, onSignOut, onSignedOut, children }: Props) {
   const { t, i18n } = useTranslation();
+  const { message } = App.useApp();
   const [{ data }] = useQuery({ query: viewerDocument });
-  const [{ data: engine }, askEngine] = useQuery({ query: engineDocument });
+  const [{ data: server }, askEngine] = useQuery({ query: engineDocument });
   useSubscription({ query: usageDocument });
   useEffect(() => {
     const timer = setInterval(() => {
@@ -87,69 +66,140 @@ export function Frame({ connection, onSignedOut, children }: { connection: Conne
     };
   }, [askEngine]);
   const chosen = useSyncExternalStore(theme.subscribe, theme.get);
-  const { pathname } = useLocation();
+  const wide = Grid.useBreakpoint().md !== false;
+  const [navigating, setNavigating] = useState(false);
+  const [personal, setPersonal] = useState(false);
   const viewer = data?.viewer;
-  const admin = viewer?.role === 'ADMIN';
-  const items = [
-    { key: '/containers', icon: <AppstoreOutlined />, label: <Link to="/containers">{t('app.containers')}</Link> },
-    { key: '/images', icon: <PictureOutlined />, label: <Link to="/images">{t('app.images')}</Link> },
-    ...(admin
+  const { version, engineState, contact } = server?.serverInfo ?? {};
+
+  const places = [
+    { to: '/containers', icon: <AppstoreOutlined aria-hidden />, name: t('app.containers') },
+    { to: '/images', icon: <PictureOutlined aria-hidden />, name: t('app.images') },
+    ...(viewer?.role === 'ADMIN'
       ? [
-          { key: '/users', icon: <TeamOutlined />, label: <Link to="/users">{t('app.users')}</Link> },
-          { key: '/system', icon: <DashboardOutlined />, label: <Link to="/system">{t('app.system')}</Link> },
+          { to: '/users', icon: <TeamOutlined aria-hidden />, name: t('app.users') },
+          { to: '/system', icon: <DashboardOutlined aria-hidden />, name: t('app.system') },
         ]
       : []),
-    { key: 'graphiql', icon: <CodeOutlined />, label: <a href="/graphiql">GraphiQL</a> },
   ];
-  const selected = items.find(({ key }) => pathname.startsWith(key))?.key;
+  const navigation = (
+    <ul className="places">
+      {places.map(({ to, icon, name }) => (
+        <li key={to}>
+          <NavLink
+            to={to}
+            onClick={() => {
+              setNavigating(false);
+            }}
+          >
+            {icon}
+            {name}
+          </NavLink>
+        </li>
+      ))}
+      <li>
+        <a href="/graphiql">
+          <CodeOutlined aria-hidden />
+          GraphiQL
+        </a>
+      </li>
+    </ul>
+  );
+  const signOut = async () => {
+    if (await onSignOut()) onSignedOut();
+    else void message.error(t('errors.NETWORK'));
+  };
+
   return (
-    <Layout style={{ minHeight: '100vh' }}>
-      <Layout.Sider breakpoint="md" collapsedWidth={0} theme="light" width={200}>
-        <div style={{ padding: '16px 24px', fontSize: 18, fontWeight: 700 }}>MLRide</div>
-        <nav aria-label={t('app.navigation')}>
-          <Menu mode="inline" items={items} selectedKeys={selected ? [selected] : []} />
+    <div className="frame">
+      <a className="skip" href="#main">
+        {t('app.skip')}
+      </a>
+      {wide && (
+        <nav className="side" aria-label={t('app.navigation')}>
+          <div className="brand">MLRide</div>
+          {navigation}
+          {version && <div className="version">{version}</div>}
         </nav>
-      </Layout.Sider>
-      <Layout>
-        <header style={{ padding: '12px 24px' }}>
-          <Flex justify="end" wrap gap="small">
+      )}
+      <div className="body">
+        <header>
+          {!wide && (
+            <Flex align="center" gap="small" flex={1}>
+              <Button
+                icon={<MenuOutlined aria-hidden />}
+                aria-label={t('app.navigation')}
+                onClick={() => {
+                  setNavigating(true);
+                }}
+              />
+              <span className="brand">MLRide</span>
+            </Flex>
+          )}
+          <Flex justify="end" gap="small" flex={1}>
             <Select
               aria-label={t('app.language')}
               value={i18n.language as Language}
               options={Object.entries(languages).map(([value, label]) => ({ value: value as Language, label }))}
               onChange={(language) => void setLanguage(language)}
-              style={{ width: 120 }}
+              style={{ width: 108 }}
             />
             <Button
-              icon={<BulbOutlined />}
+              icon={chosen === 'dark' ? <SunOutlined aria-hidden /> : <MoonOutlined aria-hidden />}
               aria-label={t('app.theme')}
               onClick={() => {
                 theme.set(chosen === 'dark' ? 'light' : 'dark');
               }}
             />
             {viewer && (
-              <Popover trigger="click" title={t('app.usage')} content={<UsageList quota={viewer.quota} usage={viewer.usage} />}>
-                <Button>{viewer.nickname ?? viewer.username}</Button>
-              </Popover>
+              <Button
+                icon={<UserOutlined aria-hidden />}
+                aria-haspopup="dialog"
+                aria-label={t('app.account', { name: viewer.nickname ?? viewer.username })}
+                onClick={() => {
+                  setPersonal(true);
+                }}
+              >
+                {wide && <span className="person">{viewer.nickname ?? viewer.username}</span>}
+              </Button>
             )}
-            <Button
-              icon={<LogoutOutlined />}
-              onClick={() => {
-                void signOut().then(onSignedOut);
-              }}
-            >
-              {t('app.signOut')}
-            </Button>
           </Flex>
         </header>
-        <main style={{ padding: '0 24px 24px' }}>
-          <Space orientation="vertical" style={{ width: '100%' }}>
-            {engine?.serverInfo.engineState === 'UNREACHABLE' && <Alert type="warning" showIcon title={t('app.engineAway')} />}
-            {connection === 'closed' && <Alert type="info" showIcon title={t('app.connectionAway')} />}
-            {children}
-          </Space>
+        <main id="main" tabIndex={-1}>
+          {engineState === 'UNREACHABLE' && <Alert type="warning" showIcon title={t('app.engineAway')} style={{ marginBottom: 12 }} />}
+          {connection === 'closed' && <Alert type="info" showIcon title={t('app.connectionAway')} style={{ marginBottom: 12 }} />}
+          {children}
         </main>
-      </Layout>
-    </Layout>
+      </div>
+      <Drawer
+        open={!wide && navigating}
+        placement="left"
+        size={240}
+        title="MLRide"
+        styles={{ body: { padding: 8 } }}
+        onClose={() => {
+          setNavigating(false);
+        }}
+      >
+        <nav aria-label={t('app.navigation')}>{navigation}</nav>
+      </Drawer>
+      {viewer && (
+        <Drawer
+          open={personal}
+          size={320}
+          title={viewer.nickname ? `${viewer.nickname} (${viewer.username})` : viewer.username}
+          onClose={() => {
+            setPersonal(false);
+          }}
+        >
+          <h2 className="part">{t('app.usage')}</h2>
+          <UsageList quota={viewer.quota} usage={viewer.usage} />
+          {contact && <p className="hint">{t('account.help', { contact })}</p>}
+          <Button block icon={<LogoutOutlined aria-hidden />} onClick={() => void signOut()} style={{ marginTop: 16 }}>
+            {t('app.signOut')}
+          </Button>
+        </Drawer>
+      )}
+    </div>
   );
 }

@@ -1,7 +1,7 @@
 import { lazy, StrictMode, Suspense, useState } from 'react';
 import { createRoot } from 'react-dom/client';
 import '@/app/base.css';
-import { signedIn } from '@/features/account/session';
+import { viewerId } from '@/features/account/session';
 import { SignInPage } from '@/features/account/SignInPage';
 import { startI18n } from '@/lib/i18n';
 import '@/lib/theme';
@@ -11,32 +11,28 @@ const App = lazy(loadApp);
 
 function Root({ known }: { known: boolean }) {
   const [inside, setInside] = useState(known);
-  if (!inside)
+  if (inside)
     return (
-      <SignInPage
-        onTyping={() => void loadApp()}
-        onSignedIn={() => {
-          setInside(true);
-        }}
-      />
+      <Suspense fallback={null}>
+        <App />
+      </Suspense>
     );
   return (
-    <Suspense fallback={null}>
-      <App
-        onSignedOut={() => {
-          setInside(false);
-        }}
-      />
-    </Suspense>
+    <SignInPage
+      onTyping={() => void loadApp()}
+      onSignedIn={() => {
+        setInside(true);
+      }}
+    />
   );
 }
 
-const [known] = await Promise.all([signedIn(), startI18n()]);
-if (known) void loadApp();
+const [viewer] = await Promise.all([viewerId(), startI18n()]);
+if (viewer) void loadApp();
 const root = document.getElementById('root');
 if (!root) throw new Error('no #root');
 createRoot(root).render(
   <StrictMode>
-    <Root known={known} />
+    <Root known={viewer !== undefined} />
   </StrictMode>,
 );

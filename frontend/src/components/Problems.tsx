@@ -2,8 +2,10 @@ import { Alert } from 'antd';
 import type { CombinedError } from 'urql';
 import { problemIn } from '@/lib/errors';
 
-/** An error where it happened. */
-export function Problems({ error }: { error: CombinedError | undefined }) {
+/** An error where it happened: in a box, or as bare text where a box is there already. */
+export function Problems({ error, plain = false }: { error: CombinedError | undefined; plain?: boolean }) {
   if (!error) return null;
-  return <Alert type="error" showIcon role="alert" title={problemIn(error).message} style={{ marginBottom: 12 }} />;
+  const { message } = problemIn(error);
+  if (plain) return message;
+  return <Alert type="error" showIcon role="alert" title={message} style={{ marginBottom: 12 }} />;
 }

@@ -21,6 +21,7 @@ export function createClient({ signInAgain, connection }: ClientHooks) {
   let refetch = () => {};
   let connectedBefore = false;
   let signedOut = false;
+  let leaving = false;
   let asked: Promise<void> | undefined;
   /** One dialog, however many operations and sockets found the session gone. */
   const askOnce = () => (asked ??= signInAgain().finally(() => (asked = undefined)));
@@ -35,7 +36,9 @@ export function createClient({ signInAgain, connection }: ClientHooks) {
     // Every close is tried again, a fatal-looking one too: the server may be restarting, and open subscriptions live on.
     shouldRetry: () => true,
     retryWait: async (n) => {
-      if (signedOut) await askOnce();
+      if (leaving)
+        await new Promise(() => undefined); // it was asked for: nobody is to sign in again
+      else if (signedOut) await askOnce();
       else await new Promise((done) => setTimeout(done, Math.min(250 * 2 ** n, 10_000) * (0.5 + Math.random() / 2)));
     },
     on: {
@@ -106,5 +109,13 @@ export function createClient({ signInAgain, connection }: ClientHooks) {
       }),
     ],
   });
-  return { client, dispose: () => void socket.dispose() };
+  return {
+    client,
+    /** Ends the session by this request, without asking to sign in again when the server then closes the socket. */
+    leave: async (end: () => Promise<boolean>) => {
+      leaving = true;
+      leaving = await end();
+      return leaving;
+    },
+  };
 }

@@ -1,6 +1,6 @@
 import i18next from 'i18next';
 import { beforeAll, expect, test } from 'vitest';
-import { problemOf } from './errors';
+import { obstacles, problemOf } from './errors';
 import { setLanguage, startI18n } from './i18n';
 
 beforeAll(startI18n);
@@ -42,4 +42,32 @@ test('other languages are said by code and parameters', async () => {
 test('no answer at all', async () => {
   await setLanguage('en');
   expect(problemOf([])).toMatchObject({ code: 'NETWORK', message: i18next.t('errors.NETWORK') });
+});
+
+const overQuota = { code: 'QUOTA_EXCEEDED', resource: 'memory', limit: 4 * 2 ** 30, used: 0, requested: 5 * 2 ** 30 };
+
+test('too little memory stands at the memory, with readable amounts', async () => {
+  await setLanguage('en');
+  expect(problemOf([{ message: 'Your quota is 4 GiB.', extensions: overQuota }]).fields).toEqual({ memoryLimit: 'Your quota is 4 GiB.' });
+  await setLanguage('zh-CN');
+  const text = problemOf([{ message: 'Your quota is 4 GiB.', extensions: overQuota }]).fields['memoryLimit'];
+  expect(text).toContain('4 GiB');
+  expect(text).toContain('5 GiB');
+  expect(text).toContain('内存');
+});
+
+test('what the dry run finds stands at the same field', async () => {
+  await setLanguage('en');
+  const full = { code: 'QUOTA_EXCEEDED', message: 'Five are enough.', resource: 'containers', limit: 5, used: 5, requested: 1 };
+  expect(obstacles([{ ...overQuota, message: 'Too much.' }, full])).toEqual({
+    fields: { memoryLimit: 'Too much.' },
+    rest: ['Five are enough.'],
+  });
+});
+
+test('the containers of an image are named, and a sentence never has holes', async () => {
+  await setLanguage('zh-CN');
+  const inUse = { code: 'IMAGE_IN_USE', containers: [{ id: 'ctr_1', name: 'work' }], others: 2 };
+  expect(problemOf([{ message: 'In use.', extensions: inUse }]).message).toMatch(/work.*2/);
+  expect(problemOf([{ message: 'Try again.', extensions: { code: 'QUOTA_EXCEEDED' } }]).message).toBe('Try again.');
 });

@@ -54,3 +54,6 @@ export function variables(text: string): { name: string; value: string }[] {
       return at < 0 ? { name: line, value: '' } : { name: line.slice(0, at), value: line.slice(at + 1) };
     });
 }
+
+/** A reference as people write it, without the registry that goes without saying. */
+export const shortReference = (reference: string) => reference.replace(/^docker\.io\/(library\/)?/, '');

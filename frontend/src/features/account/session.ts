@@ -16,9 +16,10 @@ async function ask(query: string, variables: object = {}): Promise<Answer> {
   }
 }
 
-export async function signedIn(): Promise<boolean> {
+/** Who is signed in here; undefined for a visitor, and when the server does not answer. */
+export async function viewerId(): Promise<string | undefined> {
   const { data } = await ask('{ viewer { id } }');
-  return Boolean(data?.['viewer']);
+  return (data?.['viewer'] as { id: string } | null | undefined)?.id;
 }
 
 export type Info = { registrationOpen: boolean; registrationNeedsCode: boolean; contact: string | null; passwordRules: string };
@@ -43,4 +44,9 @@ export async function register(input: Registration): Promise<GraphQLProblem[] | 
   return data && !errors ? undefined : (errors ?? []);
 }
 
-export const signOut = () => ask('mutation { logout }');
+/** Says whether the session has ended. */
+export async function signOut(): Promise<boolean> {
+  const { errors } = await ask('mutation { logout }');
+  // Who is not signed in any more has what they wanted.
+  return !errors || errors[0]?.extensions?.['code'] === 'UNAUTHENTICATED';
+}

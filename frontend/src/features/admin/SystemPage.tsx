@@ -1,7 +1,8 @@
-import { Card, Descriptions, Progress, Skeleton } from 'antd';
+import { Card, Descriptions, Skeleton, Tag } from 'antd';
 import { useEffect } from 'react';
 import { useTranslation } from 'react-i18next';
 import { useQuery } from 'urql';
+import { Gauge } from '@/components/Gauge';
 import { Heading } from '@/components/Heading';
 import { Problems } from '@/components/Problems';
 import { StatusTag } from '@/components/StatusTag';
@@ -60,10 +61,9 @@ export default function SystemPage() {
   }, [ask]);
   const s = data?.system;
   const bar = (name: string, used: number, all: number, text: string) => (
-    <>
-      <span className="number">{text}</span>
-      <Progress aria-label={name} percent={all > 0 ? Math.round((100 * used) / all) : 0} size="small" style={{ width: 200 }} />
-    </>
+    <Gauge label={name} percent={all > 0 ? (100 * used) / all : 0}>
+      {text}
+    </Gauge>
   );
   return (
     <>
@@ -79,7 +79,13 @@ export default function SystemPage() {
               {
                 key: 'engine',
                 label: t('system.engine'),
-                children: `${s.engine.name} · ${s.engine.version} · ${t(`engine.${s.engine.state}`)} · ${moment(s.engine.since, language)}`,
+                children: (
+                  <div>
+                    {s.engine.name} {s.engine.version}{' '}
+                    <Tag color={s.engine.state === 'CONNECTED' ? 'success' : 'error'}>{t(`engine.${s.engine.state}`)}</Tag>
+                    <div className="soft">{t('system.since', { time: moment(s.engine.since, language) })}</div>
+                  </div>
+                ),
               },
               {
                 key: 'cpu',

@@ -1,9 +1,11 @@
 import { Alert, Button, Form, Input, InputNumber, Modal, Space, Table, Tag } from 'antd';
-import { useDeferredValue, useState } from 'react';
+import { useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { useMutation, useQuery } from 'urql';
 import { Heading } from '@/components/Heading';
+import { Pages } from '@/components/Pages';
 import { Problems } from '@/components/Problems';
+import { usePause } from '@/components/usePause';
 import { graphql, type ResultOf } from '@/gql/tada';
 import { type Problem, problemIn } from '@/lib/errors';
 import { ago, bytes, decimal } from '@/lib/format';
@@ -141,18 +143,19 @@ export default function UsersPage() {
   const [after, setAfter] = useState<(string | null)[]>([null]);
   const [editing, setEditing] = useState<Person>();
   const [now] = useState(() => Date.now());
-  const filter = useDeferredValue(name);
+  const filter = usePause(name);
   const [{ data, error, fetching }] = useQuery({
     query: usersDocument,
     variables: { after: after.at(-1) ?? null, where: filter ? { nameContains: filter } : null },
     requestPolicy: 'cache-and-network',
   });
   const rows = data?.users.edges.map(({ node }) => node) ?? [];
-  const { hasNextPage, endCursor } = data?.users.pageInfo ?? {};
   return (
     <>
       <Heading title={t('app.users')}>
-        <Input.Search
+        <Input
+          type="search"
+          value={name}
           aria-label={t('admin.find')}
           placeholder={t('admin.find')}
           allowClear
@@ -198,26 +201,7 @@ export default function UsersPage() {
           },
         ]}
       />
-      {(after.length > 1 || hasNextPage) && (
-        <Space style={{ marginTop: 12 }}>
-          <Button
-            disabled={after.length === 1}
-            onClick={() => {
-              setAfter(after.slice(0, -1));
-            }}
-          >
-            {t('app.previous')}
-          </Button>
-          <Button
-            disabled={!hasNextPage}
-            onClick={() => {
-              setAfter([...after, endCursor ?? null]);
-            }}
-          >
-            {t('app.next')}
-          </Button>
-        </Space>
-      )}
+      <Pages starts={after} info={data?.users.pageInfo} onTurn={setAfter} />
       {editing && (
         <QuotaDialog
           person={editing}

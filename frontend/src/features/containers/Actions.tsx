@@ -52,13 +52,13 @@ export function Actions({
   };
   return (
     <Space.Compact>
-      {startable.includes(status) && button(t('container.start'), <CaretRightOutlined />, () => void start({ id }).then(tell))}
-      {stoppable.includes(status) && button(t('container.stop'), <PoweroffOutlined />, () => void stop({ id }).then(tell))}
-      {status === 'RUNNING' && button(t('container.restart'), <ReloadOutlined />, () => void restart({ id }).then(tell))}
-      {status === 'RUNNING' && button(t('container.pause'), <PauseOutlined />, () => void pause({ id }).then(tell))}
-      {status === 'PAUSED' && button(t('container.unpause'), <CaretRightOutlined />, () => void unpause({ id }).then(tell))}
-      {button(t('container.logs'), <FileTextOutlined />, onLogs)}
-      {status !== 'REMOVING' && button(t('container.remove'), <DeleteOutlined />, confirmRemoval, true)}
+      {startable.includes(status) && button(t('container.start'), <CaretRightOutlined aria-hidden />, () => void start({ id }).then(tell))}
+      {stoppable.includes(status) && button(t('container.stop'), <PoweroffOutlined aria-hidden />, () => void stop({ id }).then(tell))}
+      {status === 'RUNNING' && button(t('container.restart'), <ReloadOutlined aria-hidden />, () => void restart({ id }).then(tell))}
+      {status === 'RUNNING' && button(t('container.pause'), <PauseOutlined aria-hidden />, () => void pause({ id }).then(tell))}
+      {status === 'PAUSED' && button(t('container.unpause'), <CaretRightOutlined aria-hidden />, () => void unpause({ id }).then(tell))}
+      {button(t('container.logs'), <FileTextOutlined aria-hidden />, onLogs)}
+      {status !== 'REMOVING' && button(t('container.remove'), <DeleteOutlined aria-hidden />, confirmRemoval, true)}
     </Space.Compact>
   );
 }

@@ -1,16 +1,16 @@
-import { Alert, Card, Descriptions, Empty, Skeleton, Timeline } from 'antd';
+import { Alert, Card, Descriptions, Empty, Flex, Skeleton, Timeline } from 'antd';
 import { useState } from 'react';
 import { useTranslation } from 'react-i18next';
-import { useNavigate, useParams } from 'react-router';
+import { Link, useNavigate, useParams } from 'react-router';
 import { useQuery, useSubscription } from 'urql';
 import { Heading } from '@/components/Heading';
 import { Problems } from '@/components/Problems';
 import { StatusTag } from '@/components/StatusTag';
-import { bytes, decimal, moment } from '@/lib/format';
-import { stats } from '@/lib/stats';
+import { bytes, decimal, moment, shortReference } from '@/lib/format';
+import type en from '@/lib/i18n/en.json';
 import { Actions } from './Actions';
 import { type Detail, oneChangedDocument, oneDocument } from './documents';
-import { LiveNumbers } from './LiveNumbers';
+import { LiveCpu, LiveMemory } from './LiveNumbers';
 import { LogsDrawer } from './LogsDrawer';
 import { useLiveStats } from './useLive';
 
@@ -19,31 +19,49 @@ export default function ContainerPage() {
   const { id = '' } = useParams();
   const [{ data, error, fetching }] = useQuery({ query: oneDocument, variables: { id }, requestPolicy: 'cache-and-network' });
   const found = data?.node?.__typename === 'Container' ? data.node : undefined;
-  if (!found)
-    return (
-      <>
-        <Heading title={t('container.one')} />
-        <Problems error={error} />
-        {fetching ? <Skeleton active /> : <Empty description={t('container.gone')} />}
-      </>
-    );
-  return <Details container={found} />;
+  if (found) return <Details container={found} />;
+  return (
+    <>
+      <Heading title={t('container.one')} />
+      <Problems error={error} />
+      {fetching && <Skeleton active />}
+      {!fetching && !error && (
+        <Empty image={Empty.PRESENTED_IMAGE_SIMPLE} description={t('container.gone')}>
+          <Link to="/containers">{t('container.back')}</Link>
+        </Empty>
+      )}
+    </>
+  );
+}
+
+// What these say is in their words alone: which limits, which code, why.
+const detailed = ['create', 'update', 'update-refused', 'exited', 'failed', 'restart'];
+
+/** A line of the timeline in the language of the page: by its kind, with the server's own words where they say more. */
+function Told({ kind, message }: { kind: string; message: string }) {
+  const { t, i18n } = useTranslation();
+  if (i18n.language.startsWith('en') || !i18n.exists(`events.${kind}`)) return message;
+  return (
+    <>
+      {t(`events.${kind as keyof typeof en.events}`)}
+      {detailed.includes(kind) && <div className="soft">{message}</div>}
+    </>
+  );
 }
 
 function Details({ container }: { container: Detail }) {
   const { t, i18n } = useTranslation();
+  const { language } = i18n;
   const navigate = useNavigate();
   const [logs, setLogs] = useState(false);
-  const { id, name } = container;
-  useSubscription({ query: oneChangedDocument, variables: { id } }, (_, change) => {
-    if (change.containerChanged.container?.status !== 'RUNNING') stats.forget(id);
-    return change;
-  });
-  useLiveStats();
-  const { language } = i18n;
-  const exit = container.lastExit;
+  const { id, name, lastExit, startedAt, finishedAt } = container;
+  useSubscription({ query: oneChangedDocument, variables: { id } });
+  useLiveStats([container]);
+  const time = (at: string | null) => (at ? <span className="number">{moment(at, language)}</span> : '–');
+  const exitIsBad = lastExit && ['ERROR', 'OUT_OF_MEMORY', 'KILLED'].includes(lastExit.reason);
   return (
     <>
+      <Link to="/containers">{t('container.back')}</Link>
       <Heading title={name}>
         <Actions
           container={container}
@@ -53,46 +71,94 @@ function Details({ container }: { container: Detail }) {
           onRemoved={() => void navigate('/containers')}
         />
       </Heading>
-      {container.statusMessage && (
-        <Alert type={container.status === 'FAILED' ? 'error' : 'info'} showIcon title={container.statusMessage} />
-      )}
-      <Card>
-        <Descriptions
-          column={{ xs: 1, md: 2 }}
-          items={[
-            { key: 'status', label: t('container.status'), children: <StatusTag status={container.status} /> },
-            { key: 'live', label: t('container.live'), children: <LiveNumbers id={id} name={name} /> },
-            { key: 'image', label: t('container.image'), children: container.image.reference },
-            {
-              key: 'limits',
-              label: t('container.limits'),
-              children: `${t('container.cores', { amount: decimal(container.cpuLimit, language, 2) })}, ${bytes(container.memoryLimit, language)}`,
-            },
-            { key: 'command', label: t('create.command'), children: container.command.join(' ') || t('container.imageCommand') },
-            { key: 'created', label: t('container.created'), children: moment(container.createdAt, language) },
-            { key: 'started', label: t('container.started'), children: container.startedAt ? moment(container.startedAt, language) : '–' },
-            {
-              key: 'exit',
-              label: t('container.lastExit'),
-              children: exit
-                ? `${t(`exit.${exit.reason}`)}${exit.code === null ? '' : ` (${String(exit.code)})`} · ${moment(exit.at, language)}`
-                : '–',
-            },
-          ]}
-        />
-      </Card>
-      <Card title={t('container.timeline')} style={{ marginTop: 16 }}>
-        <Timeline
-          items={container.events.map((event, i) => ({
-            key: i,
-            content: (
-              <>
-                <span className="number">{moment(event.at, language)}</span> {event.message} {event.actor?.username}
-              </>
-            ),
-          }))}
-        />
-      </Card>
+      <Flex vertical gap="middle">
+        {container.statusMessage && (
+          <Alert
+            type={container.status === 'FAILED' || container.status === 'LOST' ? 'error' : 'info'}
+            showIcon
+            title={container.statusMessage}
+          />
+        )}
+        {lastExit && container.status === 'EXITED' && lastExit.message !== container.statusMessage && (
+          <Alert
+            type={exitIsBad ? 'warning' : 'info'}
+            showIcon
+            title={language.startsWith('en') ? lastExit.message : t(`exit.${lastExit.reason}`)}
+          />
+        )}
+        <Card>
+          <Descriptions
+            column={{ xs: 1, lg: 2 }}
+            items={[
+              { key: 'status', label: t('container.status'), children: <StatusTag status={container.status} /> },
+              {
+                key: 'image',
+                label: t('container.image'),
+                children: <span title={container.image.reference}>{shortReference(container.image.reference)}</span>,
+              },
+              { key: 'cpu', label: t('quota.cpu'), children: <LiveCpu container={container} /> },
+              { key: 'memory', label: t('quota.memory'), children: <LiveMemory container={container} /> },
+              {
+                key: 'reserved',
+                label: t('container.reserved'),
+                children: container.reserved ? t('container.reservedNow') : t('container.reservedNot'),
+              },
+              {
+                key: 'limits',
+                label: t('container.limits'),
+                children: [
+                  t('container.cores', { count: container.cpuLimit, amount: decimal(container.cpuLimit, language, 2) }),
+                  bytes(container.memoryLimit, language),
+                  ...(container.gpuLimit > 0 ? [t('container.gpus', { count: container.gpuLimit })] : []),
+                ].join(' · '),
+              },
+              {
+                key: 'command',
+                label: t('create.command'),
+                children: container.command.length > 0 ? <code>{container.command.join(' ')}</code> : t('container.imageCommand'),
+              },
+              {
+                key: 'restart',
+                label: t('create.restart'),
+                children: container.restartPolicy === 'NEVER' ? t('create.never') : t('create.onFailure'),
+              },
+              { key: 'created', label: t('container.created'), children: time(container.createdAt) },
+              { key: 'started', label: t('container.started'), children: time(startedAt) },
+              { key: 'finished', label: t('container.finished'), children: time(finishedAt) },
+              {
+                key: 'exit',
+                label: t('container.lastExit'),
+                children: lastExit ? `${t(`exit.${lastExit.reason}`)}${lastExit.code === null ? '' : ` (${String(lastExit.code)})`}` : '–',
+              },
+              ...(container.environment.length > 0
+                ? [
+                    {
+                      key: 'environment',
+                      label: t('create.environment'),
+                      children: <pre className="plain">{container.environment.map((v) => `${v.name}=${v.value}`).join('\n')}</pre>,
+                    },
+                  ]
+                : []),
+            ]}
+          />
+        </Card>
+        <Card title={<h2 className="part">{t('container.timeline')}</h2>}>
+          <Timeline
+            items={container.events.map((event, i) => ({
+              key: i,
+              content: (
+                <>
+                  <Told kind={event.kind} message={event.message} />
+                  <div className="soft">
+                    {time(event.at)}
+                    {event.actor && ` · ${event.actor.username}`}
+                  </div>
+                </>
+              ),
+            }))}
+          />
+        </Card>
+      </Flex>
       {logs && (
         <LogsDrawer
           id={id}

@@ -1,10 +1,11 @@
-import { Alert, Collapse, Form, Input, InputNumber, Modal, Select, Space } from 'antd';
+import { Alert, Col, Collapse, Form, Input, InputNumber, Modal, Row, Select } from 'antd';
 import { useEffect, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { useClient, useMutation, useQuery } from 'urql';
+import { Problems } from '@/components/Problems';
 import type { VariablesOf } from '@/gql/tada';
-import { type Problem, problemIn } from '@/lib/errors';
-import { bytes, decimal, variables, words } from '@/lib/format';
+import { obstacles, type Problem, problemIn } from '@/lib/errors';
+import { bytes, decimal, shortReference, variables, words } from '@/lib/format';
 import { admissionDocument, choicesDocument, createDocument } from './documents';
 
 type Input_ = VariablesOf<typeof createDocument>['input'];
@@ -42,14 +43,16 @@ const proposed = () =>
     .padStart(4, '0')}`;
 
 const more = ['command', 'environment', 'restartPolicy'];
+const shown = ['name', 'imageId', 'cpuLimit', 'memoryLimit', ...more];
 
 export function CreateDialog({ imageId, onClose }: { imageId?: string | undefined; onClose: () => void }) {
   const { t, i18n } = useTranslation();
   const [form] = Form.useForm<Values>();
-  const [{ data }] = useQuery({ query: choicesDocument, requestPolicy: 'cache-and-network' });
+  const [{ data, error }] = useQuery({ query: choicesDocument, requestPolicy: 'cache-and-network' });
   const [{ fetching }, create] = useMutation(createDocument);
   const [problem, setProblem] = useState<Problem>();
-  const [warnings, setWarnings] = useState<string[]>([]);
+  const [foreseen, setForeseen] = useState<ReturnType<typeof obstacles>>();
+  const [unfolded, setUnfolded] = useState(false);
   const [name] = useState(proposed);
   const client = useClient();
   const values: Values = { ...Form.useWatch([], form) };
@@ -63,7 +66,8 @@ export function CreateDialog({ imageId, onClose }: { imageId?: string | undefine
     let gone = false;
     const timer = setTimeout(() => {
       void client.query(admissionDocument, { input: JSON.parse(asked) as Input_ }, { requestPolicy: 'network-only' }).then((result) => {
-        if (!gone) setWarnings(result.data?.admission.problems.map(({ message }) => message) ?? []);
+        if (gone) return;
+        setForeseen(result.error ? { fields: problemIn(result.error).fields, rest: [] } : obstacles(result.data?.admission.problems ?? []));
       });
     }, 300);
     return () => {
@@ -74,15 +78,25 @@ export function CreateDialog({ imageId, onClose }: { imageId?: string | undefine
   const submit = async () => {
     if (!input) return;
     const result = await create({ input });
-    if (result.error) setProblem(problemIn(result.error));
-    else onClose();
+    if (!result.error) {
+      onClose();
+      return;
+    }
+    const found = problemIn(result.error);
+    setProblem(found);
+    if (more.some((field) => found.fields[field])) setUnfolded(true);
   };
   const fields = problem?.fields ?? {};
-  const at = (field: string) => ({ help: fields[field], ...(fields[field] && { validateStatus: 'error' as const }) });
+  // A refusal is red; what would be refused is a warning, and stands at the same place.
+  const at = (field: string) => {
+    if (fields[field]) return { help: fields[field], validateStatus: 'error' as const };
+    if (foreseen?.fields[field]) return { help: foreseen.fields[field], validateStatus: 'warning' as const };
+    return {};
+  };
   const { quota, usage } = data?.viewer ?? {};
-  const cpuLeft = quota && usage ? Math.max(0, quota.maxCpu - usage.cpu) : 0;
-  const memoryLeft = quota && usage ? Math.max(0, quota.maxMemory - usage.memory) : 0;
-  const elsewhere = problem && Object.keys(fields).length === 0;
+  const left = (limit: number, used: number, say: (n: number) => string) =>
+    t('create.left', { amount: say(Math.max(0, limit - used)), limit: say(limit) });
+  const elsewhere = problem && !shown.some((field) => fields[field]);
   return (
     <Modal
       open
@@ -97,45 +111,63 @@ export function CreateDialog({ imageId, onClose }: { imageId?: string | undefine
       onCancel={onClose}
       destroyOnHidden
     >
-      <Form<Values> form={form} layout="vertical" initialValues={{ name, restartPolicy: 'NEVER' }} onFinish={() => void submit()}>
+      <Form<Values>
+        form={form}
+        layout="vertical"
+        initialValues={{ name, restartPolicy: 'NEVER' }}
+        onFinish={() => void submit()}
+        onValuesChange={() => {
+          setProblem(undefined);
+        }}
+      >
+        <Problems error={error} />
         <Form.Item name="name" label={t('create.name')} {...at('name')}>
-          <Input autoFocus maxLength={63} />
+          <Input autoFocus maxLength={63} autoComplete="off" />
         </Form.Item>
         <Form.Item label={t('create.image')} htmlFor="create-image" {...at('imageId')}>
           <Select
             id="create-image"
-            value={chosen}
+            {...(chosen && { value: chosen })}
             onChange={(id) => {
               form.setFieldValue('imageId', id);
+              setProblem(undefined);
             }}
-            options={images.map(({ id, reference }) => ({ value: id, label: reference }))}
+            options={images.map(({ id, reference }) => ({ value: id, label: shortReference(reference) }))}
             showSearch={{ optionFilterProp: 'label' }}
           />
         </Form.Item>
         <Form.Item name="imageId" hidden>
           <Input />
         </Form.Item>
-        <Space wrap align="start">
-          <Form.Item
-            name="cpuLimit"
-            label={t('create.cpu')}
-            extra={t('create.left', { amount: decimal(cpuLeft, i18n.language, 2) })}
-            {...at('cpuLimit')}
-          >
-            <InputNumber min={0.01} step={0.5} placeholder={t('create.automatic')} style={{ width: 200 }} />
-          </Form.Item>
-          <Form.Item
-            name="memoryMiB"
-            label={t('create.memory')}
-            extra={t('create.left', { amount: bytes(memoryLeft, i18n.language) })}
-            {...at('memoryLimit')}
-          >
-            <InputNumber min={1} step={256} placeholder={t('create.automatic')} style={{ width: 200 }} />
-          </Form.Item>
-        </Space>
+        <Row gutter={16}>
+          <Col xs={24} sm={12}>
+            <Form.Item
+              name="cpuLimit"
+              label={t('create.cpu')}
+              extra={quota && usage && left(quota.maxCpu, usage.cpu, (n) => decimal(n, i18n.language, 2))}
+              {...at('cpuLimit')}
+            >
+              <InputNumber min={0.01} step={0.5} placeholder={t('create.automatic')} style={{ width: '100%' }} />
+            </Form.Item>
+          </Col>
+          <Col xs={24} sm={12}>
+            <Form.Item
+              name="memoryMiB"
+              label={t('create.memory')}
+              extra={quota && usage && left(quota.maxMemory, usage.memory, (n) => bytes(n, i18n.language))}
+              {...at('memoryLimit')}
+            >
+              <InputNumber min={1} step={256} placeholder={t('create.automatic')} style={{ width: '100%' }} />
+            </Form.Item>
+          </Col>
+        </Row>
         <Collapse
           ghost
-          {...(more.some((field) => fields[field]) && { activeKey: 'more' })}
+          activeKey={unfolded ? ['more'] : []}
+          onChange={(open) => {
+            setUnfolded(open.length > 0);
+          }}
+          styles={{ header: { paddingInline: 0 }, body: { paddingInline: 0 } }}
           items={[
             {
               key: 'more',
@@ -144,7 +176,7 @@ export function CreateDialog({ imageId, onClose }: { imageId?: string | undefine
               children: (
                 <>
                   <Form.Item name="command" label={t('create.command')} extra={t('create.commandHint')} {...at('command')}>
-                    <Input />
+                    <Input autoComplete="off" />
                   </Form.Item>
                   <Form.Item name="environment" label={t('create.environment')} extra={t('create.environmentHint')} {...at('environment')}>
                     <Input.TextArea rows={3} />
@@ -163,7 +195,9 @@ export function CreateDialog({ imageId, onClose }: { imageId?: string | undefine
           ]}
         />
         {elsewhere && <Alert role="alert" type="error" showIcon title={problem.message} />}
-        {!problem && warnings.length > 0 && <Alert type="warning" showIcon title={t('create.wouldNot')} description={warnings.join(' ')} />}
+        {!problem && foreseen && foreseen.rest.length > 0 && (
+          <Alert type="warning" showIcon title={t('create.wouldNot')} description={foreseen.rest.join(' ')} />
+        )}
       </Form>
     </Modal>
   );

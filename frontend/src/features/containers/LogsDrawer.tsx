@@ -59,7 +59,8 @@ export function LogsDrawer({ id, name, onClose }: { id: string; name: string; on
   return (
     <Drawer open onClose={onClose} title={t('container.logsOf', { name })} size="large">
       <Flex gap="small" wrap align="center" style={{ marginBottom: 12 }}>
-        <Input.Search
+        <Input
+          type="search"
           aria-label={t('container.searchLogs')}
           placeholder={t('container.searchLogs')}
           allowClear

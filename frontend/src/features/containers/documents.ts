@@ -14,6 +14,10 @@ export const rowFragment = graphql(`
       id
       reference
     }
+    owner {
+      id
+      username
+    }
   }
 `);
 
@@ -39,8 +43,8 @@ export const listDocument = graphql(
 
 export const changedDocument = graphql(
   `
-    subscription ContainersChanged {
-      containerChanged {
+    subscription ContainersChanged($all: Boolean) {
+      containerChanged(all: $all) {
         kind
         id
         container {
@@ -53,8 +57,8 @@ export const changedDocument = graphql(
 );
 
 export const statsDocument = graphql(`
-  subscription ContainersStats {
-    containersStats {
+  subscription ContainersStats($ids: [ID!]) {
+    containersStats(ids: $ids) {
       containerId
       cpuPercent
       memoryUsage
@@ -154,6 +158,7 @@ export const choicesDocument = graphql(`
     }
     viewer {
       id
+      role
       quota {
         id
         maxCpu
@@ -172,6 +177,19 @@ export const choicesDocument = graphql(`
   }
 `);
 
+export const imagesDocument = graphql(`
+  subscription ImagesForContainers($all: Boolean) {
+    imageChanged(all: $all) {
+      kind
+      id
+      image {
+        id
+        status
+      }
+    }
+  }
+`);
+
 export const admissionDocument = graphql(`
   query Admission($input: CreateContainerInput!) {
     admission(input: $input) {
@@ -179,6 +197,10 @@ export const admissionDocument = graphql(`
       problems {
         code
         message
+        resource
+        limit
+        used
+        requested
       }
       largest {
         cpu

@@ -1,17 +1,43 @@
-import { useEffect } from 'react';
+import { useEffect, useState } from 'react';
 import { useClient } from 'urql';
 import { stats } from '@/lib/stats';
-import { statsDocument } from './documents';
+import { type Row, statsDocument } from './documents';
 
-/** One subscription fills the store of numbers for the whole page. */
-export function useLiveStats() {
+/** As many as one subscription takes. */
+const most = 100;
+
+/** One subscription fills the store of numbers for all of a page's containers that run. */
+export function useLiveStats(containers: readonly Pick<Row, 'id' | 'status'>[]) {
   const client = useClient();
+  const running = containers
+    .filter(({ status }) => status === 'RUNNING' || status === 'PAUSED')
+    .slice(0, most)
+    .map(({ id }) => id)
+    .join(' ');
   useEffect(() => {
-    const subscription = client.subscription(statsDocument, {}).subscribe(({ data }) => {
+    if (!running) return;
+    const ids = running.split(' ');
+    const subscription = client.subscription(statsDocument, { ids }).subscribe(({ data }) => {
       if (data) stats.put(data.containersStats);
     });
     return () => {
       subscription.unsubscribe();
+      // What is no longer heard of is not shown as if it were new.
+      for (const id of ids) stats.forget(id);
     };
-  }, [client]);
+  }, [client, running]);
+}
+
+/** The clock of the ages shown. */
+export function useNow() {
+  const [now, setNow] = useState(() => Date.now());
+  useEffect(() => {
+    const timer = setInterval(() => {
+      setNow(Date.now());
+    }, 30_000);
+    return () => {
+      clearInterval(timer);
+    };
+  }, []);
+  return now;
 }

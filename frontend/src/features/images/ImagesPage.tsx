@@ -2,18 +2,20 @@ import { CloudDownloadOutlined } from '@ant-design/icons';
 import { App, Button, Card, Empty, Progress, Skeleton, Space, Table, Tag, Typography } from 'antd';
 import { useState } from 'react';
 import { useTranslation } from 'react-i18next';
-import { Link } from 'react-router';
+import { useNavigate } from 'react-router';
 import { useMutation, useQuery, useSubscription } from 'urql';
 import { Heading } from '@/components/Heading';
+import { Pages } from '@/components/Pages';
 import { Problems } from '@/components/Problems';
 import { StatusTag } from '@/components/StatusTag';
 import { problemIn } from '@/lib/errors';
-import { bytes } from '@/lib/format';
+import { bytes, shortReference } from '@/lib/format';
 import { cancelDocument, catalogueDocument, changedDocument, deleteDocument, listDocument, pullDocument, type Row } from './documents';
 import { PullDialog } from './PullDialog';
 
 export default function ImagesPage() {
   const { t, i18n } = useTranslation();
+  const navigate = useNavigate();
   const { message, modal } = App.useApp();
   const [after, setAfter] = useState<(string | null)[]>([null]);
   const [{ data, error, fetching }] = useQuery({
@@ -22,18 +24,24 @@ export default function ImagesPage() {
     requestPolicy: 'cache-and-network',
   });
   const [{ data: known }] = useQuery({ query: catalogueDocument });
-  useSubscription({ query: changedDocument });
+  useSubscription({ query: changedDocument, variables: { all: data?.viewer?.role === 'ADMIN' }, pause: !data });
   const [pulling, setPulling] = useState(false);
+  const [asked, setAsked] = useState<ReadonlySet<string>>(new Set());
   const [, pull] = useMutation(pullDocument);
   const [, cancel] = useMutation(cancelDocument);
   const [, remove] = useMutation(deleteDocument);
   const rows = data?.images.edges.map(({ node }) => node) ?? [];
-  const { hasNextPage, endCursor } = data?.images.pageInfo ?? {};
   const viewer = data?.viewer;
   const tell = ({ error: wrong }: { error?: Parameters<typeof problemIn>[0] | undefined }) => {
     if (wrong) void message.error(problemIn(wrong).message, 8);
   };
   const mayChange = (row: Row) => viewer?.role === 'ADMIN' || (row.owner !== null && row.owner.id === viewer?.id);
+  const pullEntry = async ({ reference, minMemory }: { reference: string; minMemory: number }) => {
+    setAsked((before) => new Set(before).add(reference));
+    tell(await pull({ input: { reference, minMemory } }));
+    setAsked((before) => new Set([...before].filter((other) => other !== reference)));
+    window.scrollTo({ top: 0 }); // where its progress is shown
+  };
   const confirmDelete = (row: Row) => {
     modal.confirm({
       title: t('image.deleteTitle', { reference: row.reference }),
@@ -46,6 +54,12 @@ export default function ImagesPage() {
       },
     });
   };
+  const reference = (row: Row) => (
+    <>
+      <span title={row.reference}>{shortReference(row.reference)}</span>
+      {row.owner && row.owner.id !== viewer?.id && <div className="soft">{row.owner.username}</div>}
+    </>
+  );
   const state = (row: Row) => (
     <Space orientation="vertical" size={0}>
       <span>
@@ -73,7 +87,7 @@ export default function ImagesPage() {
       <Heading title={t('app.images')}>
         <Button
           type="primary"
-          icon={<CloudDownloadOutlined />}
+          icon={<CloudDownloadOutlined aria-hidden />}
           onClick={() => {
             setPulling(true);
           }}
@@ -83,7 +97,7 @@ export default function ImagesPage() {
       </Heading>
       <Problems error={error} />
       {!data && fetching && <Skeleton active />}
-      {data && rows.length === 0 && <Empty description={t('image.none')} />}
+      {data && rows.length === 0 && <Empty image={Empty.PRESENTED_IMAGE_SIMPLE} description={t('image.none')} />}
       {rows.length > 0 && (
         <Table<Row>
           className="wide"
@@ -91,7 +105,7 @@ export default function ImagesPage() {
           dataSource={rows}
           pagination={false}
           columns={[
-            { title: t('image.reference'), render: (_, row) => row.reference },
+            { title: t('image.reference'), render: (_, row) => reference(row) },
             { title: t('image.state'), render: (_, row) => state(row) },
             {
               title: t('image.size'),
@@ -103,9 +117,12 @@ export default function ImagesPage() {
               render: (_, row) => (
                 <Space wrap>
                   {row.status === 'READY' && (
-                    <Link to={`/containers?create&image=${row.id}`}>
-                      <Button>{t('image.use')}</Button>
-                    </Link>
+                    <Button
+                      aria-label={`${t('image.use')}: ${shortReference(row.reference)}`}
+                      onClick={() => void navigate(`/containers?create&image=${row.id}`)}
+                    >
+                      {t('image.use')}
+                    </Button>
                   )}
                   {mayChange(row) && (row.status === 'PENDING' || row.status === 'PULLING') && (
                     <Button onClick={() => void cancel({ id: row.id }).then(tell)}>{t('app.cancel')}</Button>
@@ -132,47 +149,27 @@ export default function ImagesPage() {
           ]}
         />
       )}
-      {(after.length > 1 || hasNextPage) && (
-        <Space style={{ marginTop: 12 }}>
-          <Button
-            disabled={after.length === 1}
-            onClick={() => {
-              setAfter(after.slice(0, -1));
-            }}
-          >
-            {t('app.previous')}
-          </Button>
-          <Button
-            disabled={!hasNextPage}
-            onClick={() => {
-              setAfter([...after, endCursor ?? null]);
-            }}
-          >
-            {t('app.next')}
-          </Button>
-        </Space>
-      )}
+      <Pages starts={after} info={data?.images.pageInfo} onTurn={setAfter} />
       <Typography.Title level={2} style={{ fontSize: 18 }}>
         {t('image.catalogue')}
       </Typography.Title>
       <div className="cards">
         {known?.imageCatalogue.map((entry) => (
-          <Card
-            key={entry.reference}
-            size="small"
-            title={entry.name}
-            extra={
-              <Button
-                size="small"
-                aria-label={`${t('image.pull')}: ${entry.name}`}
-                onClick={() => void pull({ input: { reference: entry.reference, minMemory: entry.minMemory } }).then(tell)}
-              >
-                {t('image.pull')}
-              </Button>
-            }
-          >
-            <p style={{ marginTop: 0 }}>{entry.description}</p>
-            <code>{entry.reference}</code>
+          <Card key={entry.reference} size="small" className="entry">
+            <h3>{entry.name}</h3>
+            <p>{entry.description}</p>
+            <p className="soft">
+              <code>{entry.reference}</code>
+              <br />
+              {t('image.needs', { amount: bytes(entry.minMemory, i18n.language) })}
+            </p>
+            <Button
+              aria-label={`${t('image.pull')}: ${entry.name}`}
+              loading={asked.has(entry.reference)}
+              onClick={() => void pullEntry(entry)}
+            >
+              {t('image.pull')}
+            </Button>
           </Card>
         ))}
       </div>

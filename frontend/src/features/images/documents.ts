@@ -55,8 +55,8 @@ export const listDocument = graphql(
 
 export const changedDocument = graphql(
   `
-    subscription ImagesChanged {
-      imageChanged {
+    subscription ImagesChanged($all: Boolean) {
+      imageChanged(all: $all) {
         kind
         id
         image {
