@@ -39,15 +39,16 @@ var rooms = map[string][]string{
 	"internal/quota":     feature(),
 	"internal/image":     feature("internal/quota", "internal/engine"),
 	"internal/monitor":   feature("internal/engine"), // never lifecycle: it watches, it does not touch
-	"internal/lifecycle": feature("internal/quota", "internal/image", "internal/engine"),
-	"internal/account":   feature("internal/quota", "internal/image", "internal/lifecycle"),
+	"internal/volume":    feature("internal/quota", "internal/engine"),
+	"internal/lifecycle": feature("internal/quota", "internal/image", "internal/volume", "internal/engine"),
+	"internal/account":   feature("internal/quota", "internal/image", "internal/volume", "internal/lifecycle"),
 
 	// What a resolver unpacks and hands on: pages of store, changes of live, and
 	// engine's words for progress, samples and lines. That it holds neither a
 	// database nor an engine is checked by forbidigo.
 	"graph": {
 		"ent/...", "graph/...", "internal/fault", "internal/auth", "internal/live", "internal/store", "internal/engine",
-		"internal/account", "internal/image", "internal/lifecycle", "internal/monitor", "internal/quota",
+		"internal/account", "internal/image", "internal/lifecycle", "internal/monitor", "internal/quota", "internal/volume",
 	},
 	"graph/scalar": {"ent/...", "internal/fault"},
 

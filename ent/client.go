@@ -18,12 +18,15 @@ import (
 	"github.com/mlride/mlride/ent/auditevent"
 	"github.com/mlride/mlride/ent/container"
 	"github.com/mlride/mlride/ent/containerevent"
+	"github.com/mlride/mlride/ent/device"
 	"github.com/mlride/mlride/ent/host"
 	"github.com/mlride/mlride/ent/image"
+	"github.com/mlride/mlride/ent/mount"
 	"github.com/mlride/mlride/ent/quota"
 	"github.com/mlride/mlride/ent/session"
 	"github.com/mlride/mlride/ent/usagerecord"
 	"github.com/mlride/mlride/ent/user"
+	"github.com/mlride/mlride/ent/volume"
 
 	stdsql "database/sql"
 )
@@ -39,10 +42,14 @@ type Client struct {
 	Container *ContainerClient
 	// ContainerEvent is the client for interacting with the ContainerEvent builders.
 	ContainerEvent *ContainerEventClient
+	// Device is the client for interacting with the Device builders.
+	Device *DeviceClient
 	// Host is the client for interacting with the Host builders.
 	Host *HostClient
 	// Image is the client for interacting with the Image builders.
 	Image *ImageClient
+	// Mount is the client for interacting with the Mount builders.
+	Mount *MountClient
 	// Quota is the client for interacting with the Quota builders.
 	Quota *QuotaClient
 	// Session is the client for interacting with the Session builders.
@@ -51,6 +58,8 @@ type Client struct {
 	UsageRecord *UsageRecordClient
 	// User is the client for interacting with the User builders.
 	User *UserClient
+	// Volume is the client for interacting with the Volume builders.
+	Volume *VolumeClient
 }
 
 // NewClient creates a new client configured with the given options.
@@ -65,12 +74,15 @@ func (c *Client) init() {
 	c.AuditEvent = NewAuditEventClient(c.config)
 	c.Container = NewContainerClient(c.config)
 	c.ContainerEvent = NewContainerEventClient(c.config)
+	c.Device = NewDeviceClient(c.config)
 	c.Host = NewHostClient(c.config)
 	c.Image = NewImageClient(c.config)
+	c.Mount = NewMountClient(c.config)
 	c.Quota = NewQuotaClient(c.config)
 	c.Session = NewSessionClient(c.config)
 	c.UsageRecord = NewUsageRecordClient(c.config)
 	c.User = NewUserClient(c.config)
+	c.Volume = NewVolumeClient(c.config)
 }
 
 type (
@@ -166,12 +178,15 @@ func (c *Client) Tx(ctx context.Context) (*Tx, error) {
 		AuditEvent:     NewAuditEventClient(cfg),
 		Container:      NewContainerClient(cfg),
 		ContainerEvent: NewContainerEventClient(cfg),
+		Device:         NewDeviceClient(cfg),
 		Host:           NewHostClient(cfg),
 		Image:          NewImageClient(cfg),
+		Mount:          NewMountClient(cfg),
 		Quota:          NewQuotaClient(cfg),
 		Session:        NewSessionClient(cfg),
 		UsageRecord:    NewUsageRecordClient(cfg),
 		User:           NewUserClient(cfg),
+		Volume:         NewVolumeClient(cfg),
 	}, nil
 }
 
@@ -194,12 +209,15 @@ func (c *Client) BeginTx(ctx context.Context, opts *sql.TxOptions) (*Tx, error) 
 		AuditEvent:     NewAuditEventClient(cfg),
 		Container:      NewContainerClient(cfg),
 		ContainerEvent: NewContainerEventClient(cfg),
+		Device:         NewDeviceClient(cfg),
 		Host:           NewHostClient(cfg),
 		Image:          NewImageClient(cfg),
+		Mount:          NewMountClient(cfg),
 		Quota:          NewQuotaClient(cfg),
 		Session:        NewSessionClient(cfg),
 		UsageRecord:    NewUsageRecordClient(cfg),
 		User:           NewUserClient(cfg),
+		Volume:         NewVolumeClient(cfg),
 	}, nil
 }
 
@@ -229,8 +247,8 @@ func (c *Client) Close() error {
 // In order to add hooks to a specific client, call: `client.Node.Use(...)`.
 func (c *Client) Use(hooks ...Hook) {
 	for _, n := range []interface{ Use(...Hook) }{
-		c.AuditEvent, c.Container, c.ContainerEvent, c.Host, c.Image, c.Quota,
-		c.Session, c.UsageRecord, c.User,
+		c.AuditEvent, c.Container, c.ContainerEvent, c.Device, c.Host, c.Image, c.Mount,
+		c.Quota, c.Session, c.UsageRecord, c.User, c.Volume,
 	} {
 		n.Use(hooks...)
 	}
@@ -240,8 +258,8 @@ func (c *Client) Use(hooks ...Hook) {
 // In order to add interceptors to a specific client, call: `client.Node.Intercept(...)`.
 func (c *Client) Intercept(interceptors ...Interceptor) {
 	for _, n := range []interface{ Intercept(...Interceptor) }{
-		c.AuditEvent, c.Container, c.ContainerEvent, c.Host, c.Image, c.Quota,
-		c.Session, c.UsageRecord, c.User,
+		c.AuditEvent, c.Container, c.ContainerEvent, c.Device, c.Host, c.Image, c.Mount,
+		c.Quota, c.Session, c.UsageRecord, c.User, c.Volume,
 	} {
 		n.Intercept(interceptors...)
 	}
@@ -256,10 +274,14 @@ func (c *Client) Mutate(ctx context.Context, m Mutation) (Value, error) {
 		return c.Container.mutate(ctx, m)
 	case *ContainerEventMutation:
 		return c.ContainerEvent.mutate(ctx, m)
+	case *DeviceMutation:
+		return c.Device.mutate(ctx, m)
 	case *HostMutation:
 		return c.Host.mutate(ctx, m)
 	case *ImageMutation:
 		return c.Image.mutate(ctx, m)
+	case *MountMutation:
+		return c.Mount.mutate(ctx, m)
 	case *QuotaMutation:
 		return c.Quota.mutate(ctx, m)
 	case *SessionMutation:
@@ -268,6 +290,8 @@ func (c *Client) Mutate(ctx context.Context, m Mutation) (Value, error) {
 		return c.UsageRecord.mutate(ctx, m)
 	case *UserMutation:
 		return c.User.mutate(ctx, m)
+	case *VolumeMutation:
+		return c.Volume.mutate(ctx, m)
 	default:
 		return nil, fmt.Errorf("ent: unknown mutation type %T", m)
 	}
@@ -562,6 +586,22 @@ func (c *ContainerClient) QueryEvents(_m *Container) *ContainerEventQuery {
 	return query
 }
 
+// QueryMounts queries the mounts edge of a Container.
+func (c *ContainerClient) QueryMounts(_m *Container) *MountQuery {
+	query := (&MountClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(container.Table, container.FieldID, id),
+			sqlgraph.To(mount.Table, mount.FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, false, container.MountsTable, container.MountsColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
 // Hooks returns the client hooks.
 func (c *ContainerClient) Hooks() []Hook {
 	return c.hooks.Container
@@ -749,6 +789,139 @@ func (c *ContainerEventClient) mutate(ctx context.Context, m *ContainerEventMuta
 		return (&ContainerEventDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
 	default:
 		return nil, fmt.Errorf("ent: unknown ContainerEvent mutation op: %q", m.Op())
+	}
+}
+
+// DeviceClient is a client for the Device schema.
+type DeviceClient struct {
+	config
+}
+
+// NewDeviceClient returns a client for the Device from the given config.
+func NewDeviceClient(c config) *DeviceClient {
+	return &DeviceClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `device.Hooks(f(g(h())))`.
+func (c *DeviceClient) Use(hooks ...Hook) {
+	c.hooks.Device = append(c.hooks.Device, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `device.Intercept(f(g(h())))`.
+func (c *DeviceClient) Intercept(interceptors ...Interceptor) {
+	c.inters.Device = append(c.inters.Device, interceptors...)
+}
+
+// Create returns a builder for creating a Device entity.
+func (c *DeviceClient) Create() *DeviceCreate {
+	mutation := newDeviceMutation(c.config, OpCreate)
+	return &DeviceCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of Device entities.
+func (c *DeviceClient) CreateBulk(builders ...*DeviceCreate) *DeviceCreateBulk {
+	return &DeviceCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *DeviceClient) MapCreateBulk(slice any, setFunc func(*DeviceCreate, int)) *DeviceCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &DeviceCreateBulk{err: fmt.Errorf("calling to DeviceClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*DeviceCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &DeviceCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for Device.
+func (c *DeviceClient) Update() *DeviceUpdate {
+	mutation := newDeviceMutation(c.config, OpUpdate)
+	return &DeviceUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *DeviceClient) UpdateOne(_m *Device) *DeviceUpdateOne {
+	mutation := newDeviceMutation(c.config, OpUpdateOne, withDevice(_m))
+	return &DeviceUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *DeviceClient) UpdateOneID(id string) *DeviceUpdateOne {
+	mutation := newDeviceMutation(c.config, OpUpdateOne, withDeviceID(id))
+	return &DeviceUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for Device.
+func (c *DeviceClient) Delete() *DeviceDelete {
+	mutation := newDeviceMutation(c.config, OpDelete)
+	return &DeviceDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *DeviceClient) DeleteOne(_m *Device) *DeviceDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *DeviceClient) DeleteOneID(id string) *DeviceDeleteOne {
+	builder := c.Delete().Where(device.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &DeviceDeleteOne{builder}
+}
+
+// Query returns a query builder for Device.
+func (c *DeviceClient) Query() *DeviceQuery {
+	return &DeviceQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeDevice},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a Device entity by its id.
+func (c *DeviceClient) Get(ctx context.Context, id string) (*Device, error) {
+	return c.Query().Where(device.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *DeviceClient) GetX(ctx context.Context, id string) *Device {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// Hooks returns the client hooks.
+func (c *DeviceClient) Hooks() []Hook {
+	return c.hooks.Device
+}
+
+// Interceptors returns the client interceptors.
+func (c *DeviceClient) Interceptors() []Interceptor {
+	return c.inters.Device
+}
+
+func (c *DeviceClient) mutate(ctx context.Context, m *DeviceMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&DeviceCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&DeviceUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&DeviceUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&DeviceDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("ent: unknown Device mutation op: %q", m.Op())
 	}
 }
 
@@ -1047,6 +1220,171 @@ func (c *ImageClient) mutate(ctx context.Context, m *ImageMutation) (Value, erro
 		return (&ImageDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
 	default:
 		return nil, fmt.Errorf("ent: unknown Image mutation op: %q", m.Op())
+	}
+}
+
+// MountClient is a client for the Mount schema.
+type MountClient struct {
+	config
+}
+
+// NewMountClient returns a client for the Mount from the given config.
+func NewMountClient(c config) *MountClient {
+	return &MountClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `mount.Hooks(f(g(h())))`.
+func (c *MountClient) Use(hooks ...Hook) {
+	c.hooks.Mount = append(c.hooks.Mount, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `mount.Intercept(f(g(h())))`.
+func (c *MountClient) Intercept(interceptors ...Interceptor) {
+	c.inters.Mount = append(c.inters.Mount, interceptors...)
+}
+
+// Create returns a builder for creating a Mount entity.
+func (c *MountClient) Create() *MountCreate {
+	mutation := newMountMutation(c.config, OpCreate)
+	return &MountCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of Mount entities.
+func (c *MountClient) CreateBulk(builders ...*MountCreate) *MountCreateBulk {
+	return &MountCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *MountClient) MapCreateBulk(slice any, setFunc func(*MountCreate, int)) *MountCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &MountCreateBulk{err: fmt.Errorf("calling to MountClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*MountCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &MountCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for Mount.
+func (c *MountClient) Update() *MountUpdate {
+	mutation := newMountMutation(c.config, OpUpdate)
+	return &MountUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *MountClient) UpdateOne(_m *Mount) *MountUpdateOne {
+	mutation := newMountMutation(c.config, OpUpdateOne, withMount(_m))
+	return &MountUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *MountClient) UpdateOneID(id string) *MountUpdateOne {
+	mutation := newMountMutation(c.config, OpUpdateOne, withMountID(id))
+	return &MountUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for Mount.
+func (c *MountClient) Delete() *MountDelete {
+	mutation := newMountMutation(c.config, OpDelete)
+	return &MountDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *MountClient) DeleteOne(_m *Mount) *MountDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *MountClient) DeleteOneID(id string) *MountDeleteOne {
+	builder := c.Delete().Where(mount.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &MountDeleteOne{builder}
+}
+
+// Query returns a query builder for Mount.
+func (c *MountClient) Query() *MountQuery {
+	return &MountQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeMount},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a Mount entity by its id.
+func (c *MountClient) Get(ctx context.Context, id string) (*Mount, error) {
+	return c.Query().Where(mount.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *MountClient) GetX(ctx context.Context, id string) *Mount {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// QueryContainer queries the container edge of a Mount.
+func (c *MountClient) QueryContainer(_m *Mount) *ContainerQuery {
+	query := (&ContainerClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(mount.Table, mount.FieldID, id),
+			sqlgraph.To(container.Table, container.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, true, mount.ContainerTable, mount.ContainerColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// QueryVolume queries the volume edge of a Mount.
+func (c *MountClient) QueryVolume(_m *Mount) *VolumeQuery {
+	query := (&VolumeClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(mount.Table, mount.FieldID, id),
+			sqlgraph.To(volume.Table, volume.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, true, mount.VolumeTable, mount.VolumeColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// Hooks returns the client hooks.
+func (c *MountClient) Hooks() []Hook {
+	return c.hooks.Mount
+}
+
+// Interceptors returns the client interceptors.
+func (c *MountClient) Interceptors() []Interceptor {
+	return c.inters.Mount
+}
+
+func (c *MountClient) mutate(ctx context.Context, m *MountMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&MountCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&MountUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&MountUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&MountDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("ent: unknown Mount mutation op: %q", m.Op())
 	}
 }
 
@@ -1653,6 +1991,22 @@ func (c *UserClient) QueryContainers(_m *User) *ContainerQuery {
 	return query
 }
 
+// QueryVolumes queries the volumes edge of a User.
+func (c *UserClient) QueryVolumes(_m *User) *VolumeQuery {
+	query := (&VolumeClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(user.Table, user.FieldID, id),
+			sqlgraph.To(volume.Table, volume.FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, false, user.VolumesTable, user.VolumesColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
 // Hooks returns the client hooks.
 func (c *UserClient) Hooks() []Hook {
 	return c.hooks.User
@@ -1678,15 +2032,180 @@ func (c *UserClient) mutate(ctx context.Context, m *UserMutation) (Value, error)
 	}
 }
 
+// VolumeClient is a client for the Volume schema.
+type VolumeClient struct {
+	config
+}
+
+// NewVolumeClient returns a client for the Volume from the given config.
+func NewVolumeClient(c config) *VolumeClient {
+	return &VolumeClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `volume.Hooks(f(g(h())))`.
+func (c *VolumeClient) Use(hooks ...Hook) {
+	c.hooks.Volume = append(c.hooks.Volume, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `volume.Intercept(f(g(h())))`.
+func (c *VolumeClient) Intercept(interceptors ...Interceptor) {
+	c.inters.Volume = append(c.inters.Volume, interceptors...)
+}
+
+// Create returns a builder for creating a Volume entity.
+func (c *VolumeClient) Create() *VolumeCreate {
+	mutation := newVolumeMutation(c.config, OpCreate)
+	return &VolumeCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of Volume entities.
+func (c *VolumeClient) CreateBulk(builders ...*VolumeCreate) *VolumeCreateBulk {
+	return &VolumeCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *VolumeClient) MapCreateBulk(slice any, setFunc func(*VolumeCreate, int)) *VolumeCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &VolumeCreateBulk{err: fmt.Errorf("calling to VolumeClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*VolumeCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &VolumeCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for Volume.
+func (c *VolumeClient) Update() *VolumeUpdate {
+	mutation := newVolumeMutation(c.config, OpUpdate)
+	return &VolumeUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *VolumeClient) UpdateOne(_m *Volume) *VolumeUpdateOne {
+	mutation := newVolumeMutation(c.config, OpUpdateOne, withVolume(_m))
+	return &VolumeUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *VolumeClient) UpdateOneID(id string) *VolumeUpdateOne {
+	mutation := newVolumeMutation(c.config, OpUpdateOne, withVolumeID(id))
+	return &VolumeUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for Volume.
+func (c *VolumeClient) Delete() *VolumeDelete {
+	mutation := newVolumeMutation(c.config, OpDelete)
+	return &VolumeDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *VolumeClient) DeleteOne(_m *Volume) *VolumeDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *VolumeClient) DeleteOneID(id string) *VolumeDeleteOne {
+	builder := c.Delete().Where(volume.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &VolumeDeleteOne{builder}
+}
+
+// Query returns a query builder for Volume.
+func (c *VolumeClient) Query() *VolumeQuery {
+	return &VolumeQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeVolume},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a Volume entity by its id.
+func (c *VolumeClient) Get(ctx context.Context, id string) (*Volume, error) {
+	return c.Query().Where(volume.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *VolumeClient) GetX(ctx context.Context, id string) *Volume {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// QueryOwner queries the owner edge of a Volume.
+func (c *VolumeClient) QueryOwner(_m *Volume) *UserQuery {
+	query := (&UserClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(volume.Table, volume.FieldID, id),
+			sqlgraph.To(user.Table, user.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, true, volume.OwnerTable, volume.OwnerColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// QueryMounts queries the mounts edge of a Volume.
+func (c *VolumeClient) QueryMounts(_m *Volume) *MountQuery {
+	query := (&MountClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(volume.Table, volume.FieldID, id),
+			sqlgraph.To(mount.Table, mount.FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, false, volume.MountsTable, volume.MountsColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// Hooks returns the client hooks.
+func (c *VolumeClient) Hooks() []Hook {
+	return c.hooks.Volume
+}
+
+// Interceptors returns the client interceptors.
+func (c *VolumeClient) Interceptors() []Interceptor {
+	return c.inters.Volume
+}
+
+func (c *VolumeClient) mutate(ctx context.Context, m *VolumeMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&VolumeCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&VolumeUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&VolumeUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&VolumeDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("ent: unknown Volume mutation op: %q", m.Op())
+	}
+}
+
 // hooks and interceptors per client, for fast access.
 type (
 	hooks struct {
-		AuditEvent, Container, ContainerEvent, Host, Image, Quota, Session, UsageRecord,
-		User []ent.Hook
+		AuditEvent, Container, ContainerEvent, Device, Host, Image, Mount, Quota,
+		Session, UsageRecord, User, Volume []ent.Hook
 	}
 	inters struct {
-		AuditEvent, Container, ContainerEvent, Host, Image, Quota, Session, UsageRecord,
-		User []ent.Interceptor
+		AuditEvent, Container, ContainerEvent, Device, Host, Image, Mount, Quota,
+		Session, UsageRecord, User, Volume []ent.Interceptor
 	}
 )
 

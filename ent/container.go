@@ -37,6 +37,12 @@ type Container struct {
 	ObservedRun int `json:"observed_run,omitempty"`
 	// The engine's start time of the run that was last seen: tells one run from the next.
 	EngineStartedAt string `json:"engine_started_at,omitempty"`
+	// It waits for room on the machine: wanted running, and nothing reserved yet.
+	Queued bool `json:"queued,omitempty"`
+	// Since when it waits.
+	QueuedAt *time.Time `json:"queued_at,omitempty"`
+	// From 1, as last worked out; none unless it waits.
+	QueuePosition *int `json:"queue_position,omitempty"`
 	// It could not be made or started, and is not tried again until its owner asks.
 	Failed bool `json:"failed,omitempty"`
 	// Computed from wish and fact by lifecycle.Status and kept for filters and orders.
@@ -53,6 +59,8 @@ type Container struct {
 	MemoryLimit record.Bytes `json:"memory_limit,omitempty"`
 	// GpuLimit holds the value of the "gpu_limit" field.
 	GpuLimit int `json:"gpu_limit,omitempty"`
+	// The devices that it holds, or that it was made with and will want again.
+	GpuDevices []string `json:"gpu_devices,omitempty"`
 	// The limit that the engine has; 0 until it was made. Written only by the reconciler.
 	AppliedCPU record.Cores `json:"applied_cpu,omitempty"`
 	// AppliedMemory holds the value of the "applied_memory" field.
@@ -69,6 +77,22 @@ type Container struct {
 	StopGrace int `json:"stop_grace,omitempty"`
 	// Who asked for the end that is coming: told in last_exit.
 	StoppedBy *string `json:"stopped_by,omitempty"`
+	// Why the server froze it of its own accord; NO when its owner did, or nobody.
+	Frozen container.Frozen `json:"frozen,omitempty"`
+	// That the kernel ended something inside for memory in this run was told.
+	OomTold bool `json:"oom_told,omitempty"`
+	// How long it may do nothing; none: for ever.
+	IdleTimeout *record.Duration `json:"idle_timeout,omitempty"`
+	// Since when nothing uses it; none while something does.
+	IdleSince *time.Time `json:"idle_since,omitempty"`
+	// When it is frozen or stopped unless it is used.
+	CullAt *time.Time `json:"cull_at,omitempty"`
+	// LastActivityAt holds the value of the "last_activity_at" field.
+	LastActivityAt *time.Time `json:"last_activity_at,omitempty"`
+	// What keeps it alive: cpu, network, disk, …
+	Activity []string `json:"activity,omitempty"`
+	// Its written layer, as last measured.
+	DiskUsed *record.Bytes `json:"disk_used,omitempty"`
 	// LastExit holds the value of the "last_exit" field.
 	LastExit *record.Exit `json:"last_exit,omitempty"`
 	// StartedAt holds the value of the "started_at" field.
@@ -93,9 +117,11 @@ type ContainerEdges struct {
 	Image *Image `json:"image,omitempty"`
 	// Events holds the value of the events edge.
 	Events []*ContainerEvent `json:"events,omitempty"`
+	// Mounts holds the value of the mounts edge.
+	Mounts []*Mount `json:"mounts,omitempty"`
 	// loadedTypes holds the information for reporting if a
 	// type was loaded (or requested) in eager-loading or not.
-	loadedTypes [3]bool
+	loadedTypes [4]bool
 }
 
 // OwnerOrErr returns the Owner value or an error if the edge
@@ -129,20 +155,29 @@ func (e ContainerEdges) EventsOrErr() ([]*ContainerEvent, error) {
 	return nil, &NotLoadedError{edge: "events"}
 }
 
+// MountsOrErr returns the Mounts value or an error if the edge
+// was not loaded in eager-loading.
+func (e ContainerEdges) MountsOrErr() ([]*Mount, error) {
+	if e.loadedTypes[3] {
+		return e.Mounts, nil
+	}
+	return nil, &NotLoadedError{edge: "mounts"}
+}
+
 // scanValues returns the types for scanning values from sql.Rows.
 func (*Container) scanValues(columns []string) ([]any, error) {
 	values := make([]any, len(columns))
 	for i := range columns {
 		switch columns[i] {
-		case container.FieldCommand, container.FieldEnvironment, container.FieldLastExit:
+		case container.FieldGpuDevices, container.FieldCommand, container.FieldEnvironment, container.FieldActivity, container.FieldLastExit:
 			values[i] = new([]byte)
-		case container.FieldFailed, container.FieldReserved:
+		case container.FieldQueued, container.FieldFailed, container.FieldReserved, container.FieldOomTold:
 			values[i] = new(sql.NullBool)
-		case container.FieldRun, container.FieldObservedRun, container.FieldCPULimit, container.FieldMemoryLimit, container.FieldGpuLimit, container.FieldAppliedCPU, container.FieldAppliedMemory, container.FieldRestarts, container.FieldStopGrace:
+		case container.FieldRun, container.FieldObservedRun, container.FieldQueuePosition, container.FieldCPULimit, container.FieldMemoryLimit, container.FieldGpuLimit, container.FieldAppliedCPU, container.FieldAppliedMemory, container.FieldRestarts, container.FieldStopGrace, container.FieldIdleTimeout, container.FieldDiskUsed:
 			values[i] = new(sql.NullInt64)
-		case container.FieldID, container.FieldName, container.FieldOwnerID, container.FieldImageID, container.FieldDesired, container.FieldObserved, container.FieldEngineStartedAt, container.FieldStatus, container.FieldStatusMessage, container.FieldRestartPolicy, container.FieldStoppedBy, container.FieldIdempotencyKey:
+		case container.FieldID, container.FieldName, container.FieldOwnerID, container.FieldImageID, container.FieldDesired, container.FieldObserved, container.FieldEngineStartedAt, container.FieldStatus, container.FieldStatusMessage, container.FieldRestartPolicy, container.FieldStoppedBy, container.FieldFrozen, container.FieldIdempotencyKey:
 			values[i] = new(sql.NullString)
-		case container.FieldReservedAt, container.FieldStartedAt, container.FieldFinishedAt, container.FieldCreatedAt:
+		case container.FieldQueuedAt, container.FieldReservedAt, container.FieldIdleSince, container.FieldCullAt, container.FieldLastActivityAt, container.FieldStartedAt, container.FieldFinishedAt, container.FieldCreatedAt:
 			values[i] = new(sql.NullTime)
 		default:
 			values[i] = new(sql.UnknownType)
@@ -213,6 +248,26 @@ func (_m *Container) assignValues(columns []string, values []any) error {
 			} else if value.Valid {
 				_m.EngineStartedAt = value.String
 			}
+		case container.FieldQueued:
+			if value, ok := values[i].(*sql.NullBool); !ok {
+				return fmt.Errorf("unexpected type %T for field queued", values[i])
+			} else if value.Valid {
+				_m.Queued = value.Bool
+			}
+		case container.FieldQueuedAt:
+			if value, ok := values[i].(*sql.NullTime); !ok {
+				return fmt.Errorf("unexpected type %T for field queued_at", values[i])
+			} else if value.Valid {
+				_m.QueuedAt = new(time.Time)
+				*_m.QueuedAt = value.Time
+			}
+		case container.FieldQueuePosition:
+			if value, ok := values[i].(*sql.NullInt64); !ok {
+				return fmt.Errorf("unexpected type %T for field queue_position", values[i])
+			} else if value.Valid {
+				_m.QueuePosition = new(int)
+				*_m.QueuePosition = int(value.Int64)
+			}
 		case container.FieldFailed:
 			if value, ok := values[i].(*sql.NullBool); !ok {
 				return fmt.Errorf("unexpected type %T for field failed", values[i])
@@ -262,6 +317,14 @@ func (_m *Container) assignValues(columns []string, values []any) error {
 				return fmt.Errorf("unexpected type %T for field gpu_limit", values[i])
 			} else if value.Valid {
 				_m.GpuLimit = int(value.Int64)
+			}
+		case container.FieldGpuDevices:
+			if value, ok := values[i].(*[]byte); !ok {
+				return fmt.Errorf("unexpected type %T for field gpu_devices", values[i])
+			} else if value != nil && len(*value) > 0 {
+				if err := json.Unmarshal(*value, &_m.GpuDevices); err != nil {
+					return fmt.Errorf("unmarshal field gpu_devices: %w", err)
+				}
 			}
 		case container.FieldAppliedCPU:
 			if value, ok := values[i].(*sql.NullInt64); !ok {
@@ -315,6 +378,61 @@ func (_m *Container) assignValues(columns []string, values []any) error {
 			} else if value.Valid {
 				_m.StoppedBy = new(string)
 				*_m.StoppedBy = value.String
+			}
+		case container.FieldFrozen:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field frozen", values[i])
+			} else if value.Valid {
+				_m.Frozen = container.Frozen(value.String)
+			}
+		case container.FieldOomTold:
+			if value, ok := values[i].(*sql.NullBool); !ok {
+				return fmt.Errorf("unexpected type %T for field oom_told", values[i])
+			} else if value.Valid {
+				_m.OomTold = value.Bool
+			}
+		case container.FieldIdleTimeout:
+			if value, ok := values[i].(*sql.NullInt64); !ok {
+				return fmt.Errorf("unexpected type %T for field idle_timeout", values[i])
+			} else if value.Valid {
+				_m.IdleTimeout = new(record.Duration)
+				*_m.IdleTimeout = record.Duration(value.Int64)
+			}
+		case container.FieldIdleSince:
+			if value, ok := values[i].(*sql.NullTime); !ok {
+				return fmt.Errorf("unexpected type %T for field idle_since", values[i])
+			} else if value.Valid {
+				_m.IdleSince = new(time.Time)
+				*_m.IdleSince = value.Time
+			}
+		case container.FieldCullAt:
+			if value, ok := values[i].(*sql.NullTime); !ok {
+				return fmt.Errorf("unexpected type %T for field cull_at", values[i])
+			} else if value.Valid {
+				_m.CullAt = new(time.Time)
+				*_m.CullAt = value.Time
+			}
+		case container.FieldLastActivityAt:
+			if value, ok := values[i].(*sql.NullTime); !ok {
+				return fmt.Errorf("unexpected type %T for field last_activity_at", values[i])
+			} else if value.Valid {
+				_m.LastActivityAt = new(time.Time)
+				*_m.LastActivityAt = value.Time
+			}
+		case container.FieldActivity:
+			if value, ok := values[i].(*[]byte); !ok {
+				return fmt.Errorf("unexpected type %T for field activity", values[i])
+			} else if value != nil && len(*value) > 0 {
+				if err := json.Unmarshal(*value, &_m.Activity); err != nil {
+					return fmt.Errorf("unmarshal field activity: %w", err)
+				}
+			}
+		case container.FieldDiskUsed:
+			if value, ok := values[i].(*sql.NullInt64); !ok {
+				return fmt.Errorf("unexpected type %T for field disk_used", values[i])
+			} else if value.Valid {
+				_m.DiskUsed = new(record.Bytes)
+				*_m.DiskUsed = record.Bytes(value.Int64)
 			}
 		case container.FieldLastExit:
 			if value, ok := values[i].(*[]byte); !ok {
@@ -379,6 +497,11 @@ func (_m *Container) QueryEvents() *ContainerEventQuery {
 	return NewContainerClient(_m.config).QueryEvents(_m)
 }
 
+// QueryMounts queries the "mounts" edge of the Container entity.
+func (_m *Container) QueryMounts() *MountQuery {
+	return NewContainerClient(_m.config).QueryMounts(_m)
+}
+
 // Update returns a builder for updating this Container.
 // Note that you need to call Container.Unwrap() before calling this method if this Container
 // was returned from a transaction, and the transaction was committed or rolled back.
@@ -426,6 +549,19 @@ func (_m *Container) String() string {
 	builder.WriteString("engine_started_at=")
 	builder.WriteString(_m.EngineStartedAt)
 	builder.WriteString(", ")
+	builder.WriteString("queued=")
+	builder.WriteString(fmt.Sprintf("%v", _m.Queued))
+	builder.WriteString(", ")
+	if v := _m.QueuedAt; v != nil {
+		builder.WriteString("queued_at=")
+		builder.WriteString(v.Format(time.ANSIC))
+	}
+	builder.WriteString(", ")
+	if v := _m.QueuePosition; v != nil {
+		builder.WriteString("queue_position=")
+		builder.WriteString(fmt.Sprintf("%v", *v))
+	}
+	builder.WriteString(", ")
 	builder.WriteString("failed=")
 	builder.WriteString(fmt.Sprintf("%v", _m.Failed))
 	builder.WriteString(", ")
@@ -454,6 +590,9 @@ func (_m *Container) String() string {
 	builder.WriteString("gpu_limit=")
 	builder.WriteString(fmt.Sprintf("%v", _m.GpuLimit))
 	builder.WriteString(", ")
+	builder.WriteString("gpu_devices=")
+	builder.WriteString(fmt.Sprintf("%v", _m.GpuDevices))
+	builder.WriteString(", ")
 	builder.WriteString("applied_cpu=")
 	builder.WriteString(fmt.Sprintf("%v", _m.AppliedCPU))
 	builder.WriteString(", ")
@@ -478,6 +617,40 @@ func (_m *Container) String() string {
 	if v := _m.StoppedBy; v != nil {
 		builder.WriteString("stopped_by=")
 		builder.WriteString(*v)
+	}
+	builder.WriteString(", ")
+	builder.WriteString("frozen=")
+	builder.WriteString(fmt.Sprintf("%v", _m.Frozen))
+	builder.WriteString(", ")
+	builder.WriteString("oom_told=")
+	builder.WriteString(fmt.Sprintf("%v", _m.OomTold))
+	builder.WriteString(", ")
+	if v := _m.IdleTimeout; v != nil {
+		builder.WriteString("idle_timeout=")
+		builder.WriteString(fmt.Sprintf("%v", *v))
+	}
+	builder.WriteString(", ")
+	if v := _m.IdleSince; v != nil {
+		builder.WriteString("idle_since=")
+		builder.WriteString(v.Format(time.ANSIC))
+	}
+	builder.WriteString(", ")
+	if v := _m.CullAt; v != nil {
+		builder.WriteString("cull_at=")
+		builder.WriteString(v.Format(time.ANSIC))
+	}
+	builder.WriteString(", ")
+	if v := _m.LastActivityAt; v != nil {
+		builder.WriteString("last_activity_at=")
+		builder.WriteString(v.Format(time.ANSIC))
+	}
+	builder.WriteString(", ")
+	builder.WriteString("activity=")
+	builder.WriteString(fmt.Sprintf("%v", _m.Activity))
+	builder.WriteString(", ")
+	if v := _m.DiskUsed; v != nil {
+		builder.WriteString("disk_used=")
+		builder.WriteString(fmt.Sprintf("%v", *v))
 	}
 	builder.WriteString(", ")
 	builder.WriteString("last_exit=")

@@ -15,6 +15,7 @@ import (
 	"github.com/mlride/mlride/ent/container"
 	"github.com/mlride/mlride/ent/containerevent"
 	"github.com/mlride/mlride/ent/image"
+	"github.com/mlride/mlride/ent/mount"
 	"github.com/mlride/mlride/ent/record"
 	"github.com/mlride/mlride/ent/user"
 )
@@ -103,6 +104,48 @@ func (_c *ContainerCreate) SetEngineStartedAt(v string) *ContainerCreate {
 func (_c *ContainerCreate) SetNillableEngineStartedAt(v *string) *ContainerCreate {
 	if v != nil {
 		_c.SetEngineStartedAt(*v)
+	}
+	return _c
+}
+
+// SetQueued sets the "queued" field.
+func (_c *ContainerCreate) SetQueued(v bool) *ContainerCreate {
+	_c.mutation.SetQueued(v)
+	return _c
+}
+
+// SetNillableQueued sets the "queued" field if the given value is not nil.
+func (_c *ContainerCreate) SetNillableQueued(v *bool) *ContainerCreate {
+	if v != nil {
+		_c.SetQueued(*v)
+	}
+	return _c
+}
+
+// SetQueuedAt sets the "queued_at" field.
+func (_c *ContainerCreate) SetQueuedAt(v time.Time) *ContainerCreate {
+	_c.mutation.SetQueuedAt(v)
+	return _c
+}
+
+// SetNillableQueuedAt sets the "queued_at" field if the given value is not nil.
+func (_c *ContainerCreate) SetNillableQueuedAt(v *time.Time) *ContainerCreate {
+	if v != nil {
+		_c.SetQueuedAt(*v)
+	}
+	return _c
+}
+
+// SetQueuePosition sets the "queue_position" field.
+func (_c *ContainerCreate) SetQueuePosition(v int) *ContainerCreate {
+	_c.mutation.SetQueuePosition(v)
+	return _c
+}
+
+// SetNillableQueuePosition sets the "queue_position" field if the given value is not nil.
+func (_c *ContainerCreate) SetNillableQueuePosition(v *int) *ContainerCreate {
+	if v != nil {
+		_c.SetQueuePosition(*v)
 	}
 	return _c
 }
@@ -203,6 +246,12 @@ func (_c *ContainerCreate) SetNillableGpuLimit(v *int) *ContainerCreate {
 	return _c
 }
 
+// SetGpuDevices sets the "gpu_devices" field.
+func (_c *ContainerCreate) SetGpuDevices(v []string) *ContainerCreate {
+	_c.mutation.SetGpuDevices(v)
+	return _c
+}
+
 // SetAppliedCPU sets the "applied_cpu" field.
 func (_c *ContainerCreate) SetAppliedCPU(v record.Cores) *ContainerCreate {
 	_c.mutation.SetAppliedCPU(v)
@@ -295,6 +344,110 @@ func (_c *ContainerCreate) SetStoppedBy(v string) *ContainerCreate {
 func (_c *ContainerCreate) SetNillableStoppedBy(v *string) *ContainerCreate {
 	if v != nil {
 		_c.SetStoppedBy(*v)
+	}
+	return _c
+}
+
+// SetFrozen sets the "frozen" field.
+func (_c *ContainerCreate) SetFrozen(v container.Frozen) *ContainerCreate {
+	_c.mutation.SetFrozen(v)
+	return _c
+}
+
+// SetNillableFrozen sets the "frozen" field if the given value is not nil.
+func (_c *ContainerCreate) SetNillableFrozen(v *container.Frozen) *ContainerCreate {
+	if v != nil {
+		_c.SetFrozen(*v)
+	}
+	return _c
+}
+
+// SetOomTold sets the "oom_told" field.
+func (_c *ContainerCreate) SetOomTold(v bool) *ContainerCreate {
+	_c.mutation.SetOomTold(v)
+	return _c
+}
+
+// SetNillableOomTold sets the "oom_told" field if the given value is not nil.
+func (_c *ContainerCreate) SetNillableOomTold(v *bool) *ContainerCreate {
+	if v != nil {
+		_c.SetOomTold(*v)
+	}
+	return _c
+}
+
+// SetIdleTimeout sets the "idle_timeout" field.
+func (_c *ContainerCreate) SetIdleTimeout(v record.Duration) *ContainerCreate {
+	_c.mutation.SetIdleTimeout(v)
+	return _c
+}
+
+// SetNillableIdleTimeout sets the "idle_timeout" field if the given value is not nil.
+func (_c *ContainerCreate) SetNillableIdleTimeout(v *record.Duration) *ContainerCreate {
+	if v != nil {
+		_c.SetIdleTimeout(*v)
+	}
+	return _c
+}
+
+// SetIdleSince sets the "idle_since" field.
+func (_c *ContainerCreate) SetIdleSince(v time.Time) *ContainerCreate {
+	_c.mutation.SetIdleSince(v)
+	return _c
+}
+
+// SetNillableIdleSince sets the "idle_since" field if the given value is not nil.
+func (_c *ContainerCreate) SetNillableIdleSince(v *time.Time) *ContainerCreate {
+	if v != nil {
+		_c.SetIdleSince(*v)
+	}
+	return _c
+}
+
+// SetCullAt sets the "cull_at" field.
+func (_c *ContainerCreate) SetCullAt(v time.Time) *ContainerCreate {
+	_c.mutation.SetCullAt(v)
+	return _c
+}
+
+// SetNillableCullAt sets the "cull_at" field if the given value is not nil.
+func (_c *ContainerCreate) SetNillableCullAt(v *time.Time) *ContainerCreate {
+	if v != nil {
+		_c.SetCullAt(*v)
+	}
+	return _c
+}
+
+// SetLastActivityAt sets the "last_activity_at" field.
+func (_c *ContainerCreate) SetLastActivityAt(v time.Time) *ContainerCreate {
+	_c.mutation.SetLastActivityAt(v)
+	return _c
+}
+
+// SetNillableLastActivityAt sets the "last_activity_at" field if the given value is not nil.
+func (_c *ContainerCreate) SetNillableLastActivityAt(v *time.Time) *ContainerCreate {
+	if v != nil {
+		_c.SetLastActivityAt(*v)
+	}
+	return _c
+}
+
+// SetActivity sets the "activity" field.
+func (_c *ContainerCreate) SetActivity(v []string) *ContainerCreate {
+	_c.mutation.SetActivity(v)
+	return _c
+}
+
+// SetDiskUsed sets the "disk_used" field.
+func (_c *ContainerCreate) SetDiskUsed(v record.Bytes) *ContainerCreate {
+	_c.mutation.SetDiskUsed(v)
+	return _c
+}
+
+// SetNillableDiskUsed sets the "disk_used" field if the given value is not nil.
+func (_c *ContainerCreate) SetNillableDiskUsed(v *record.Bytes) *ContainerCreate {
+	if v != nil {
+		_c.SetDiskUsed(*v)
 	}
 	return _c
 }
@@ -400,6 +553,21 @@ func (_c *ContainerCreate) AddEvents(v ...*ContainerEvent) *ContainerCreate {
 	return _c.AddEventIDs(ids...)
 }
 
+// AddMountIDs adds the "mounts" edge to the Mount entity by IDs.
+func (_c *ContainerCreate) AddMountIDs(ids ...string) *ContainerCreate {
+	_c.mutation.AddMountIDs(ids...)
+	return _c
+}
+
+// AddMounts adds the "mounts" edges to the Mount entity.
+func (_c *ContainerCreate) AddMounts(v ...*Mount) *ContainerCreate {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _c.AddMountIDs(ids...)
+}
+
 // Mutation returns the ContainerMutation object of the builder.
 func (_c *ContainerCreate) Mutation() *ContainerMutation {
 	return _c.mutation
@@ -451,6 +619,10 @@ func (_c *ContainerCreate) defaults() {
 		v := container.DefaultEngineStartedAt
 		_c.mutation.SetEngineStartedAt(v)
 	}
+	if _, ok := _c.mutation.Queued(); !ok {
+		v := container.DefaultQueued
+		_c.mutation.SetQueued(v)
+	}
 	if _, ok := _c.mutation.Failed(); !ok {
 		v := container.DefaultFailed
 		_c.mutation.SetFailed(v)
@@ -494,6 +666,14 @@ func (_c *ContainerCreate) defaults() {
 	if _, ok := _c.mutation.StopGrace(); !ok {
 		v := container.DefaultStopGrace
 		_c.mutation.SetStopGrace(v)
+	}
+	if _, ok := _c.mutation.Frozen(); !ok {
+		v := container.DefaultFrozen
+		_c.mutation.SetFrozen(v)
+	}
+	if _, ok := _c.mutation.OomTold(); !ok {
+		v := container.DefaultOomTold
+		_c.mutation.SetOomTold(v)
 	}
 	if _, ok := _c.mutation.CreatedAt(); !ok {
 		v := container.DefaultCreatedAt()
@@ -540,6 +720,9 @@ func (_c *ContainerCreate) check() error {
 	}
 	if _, ok := _c.mutation.EngineStartedAt(); !ok {
 		return &ValidationError{Name: "engine_started_at", err: errors.New(`ent: missing required field "Container.engine_started_at"`)}
+	}
+	if _, ok := _c.mutation.Queued(); !ok {
+		return &ValidationError{Name: "queued", err: errors.New(`ent: missing required field "Container.queued"`)}
 	}
 	if _, ok := _c.mutation.Failed(); !ok {
 		return &ValidationError{Name: "failed", err: errors.New(`ent: missing required field "Container.failed"`)}
@@ -589,6 +772,17 @@ func (_c *ContainerCreate) check() error {
 	}
 	if _, ok := _c.mutation.StopGrace(); !ok {
 		return &ValidationError{Name: "stop_grace", err: errors.New(`ent: missing required field "Container.stop_grace"`)}
+	}
+	if _, ok := _c.mutation.Frozen(); !ok {
+		return &ValidationError{Name: "frozen", err: errors.New(`ent: missing required field "Container.frozen"`)}
+	}
+	if v, ok := _c.mutation.Frozen(); ok {
+		if err := container.FrozenValidator(v); err != nil {
+			return &ValidationError{Name: "frozen", err: fmt.Errorf(`ent: validator failed for field "Container.frozen": %w`, err)}
+		}
+	}
+	if _, ok := _c.mutation.OomTold(); !ok {
+		return &ValidationError{Name: "oom_told", err: errors.New(`ent: missing required field "Container.oom_told"`)}
 	}
 	if _, ok := _c.mutation.CreatedAt(); !ok {
 		return &ValidationError{Name: "created_at", err: errors.New(`ent: missing required field "Container.created_at"`)}
@@ -659,6 +853,18 @@ func (_c *ContainerCreate) createSpec() (*Container, *sqlgraph.CreateSpec) {
 		_spec.SetField(container.FieldEngineStartedAt, field.TypeString, value)
 		_node.EngineStartedAt = value
 	}
+	if value, ok := _c.mutation.Queued(); ok {
+		_spec.SetField(container.FieldQueued, field.TypeBool, value)
+		_node.Queued = value
+	}
+	if value, ok := _c.mutation.QueuedAt(); ok {
+		_spec.SetField(container.FieldQueuedAt, field.TypeTime, value)
+		_node.QueuedAt = &value
+	}
+	if value, ok := _c.mutation.QueuePosition(); ok {
+		_spec.SetField(container.FieldQueuePosition, field.TypeInt, value)
+		_node.QueuePosition = &value
+	}
 	if value, ok := _c.mutation.Failed(); ok {
 		_spec.SetField(container.FieldFailed, field.TypeBool, value)
 		_node.Failed = value
@@ -691,6 +897,10 @@ func (_c *ContainerCreate) createSpec() (*Container, *sqlgraph.CreateSpec) {
 		_spec.SetField(container.FieldGpuLimit, field.TypeInt, value)
 		_node.GpuLimit = value
 	}
+	if value, ok := _c.mutation.GpuDevices(); ok {
+		_spec.SetField(container.FieldGpuDevices, field.TypeJSON, value)
+		_node.GpuDevices = value
+	}
 	if value, ok := _c.mutation.AppliedCPU(); ok {
 		_spec.SetField(container.FieldAppliedCPU, field.TypeInt64, value)
 		_node.AppliedCPU = value
@@ -722,6 +932,38 @@ func (_c *ContainerCreate) createSpec() (*Container, *sqlgraph.CreateSpec) {
 	if value, ok := _c.mutation.StoppedBy(); ok {
 		_spec.SetField(container.FieldStoppedBy, field.TypeString, value)
 		_node.StoppedBy = &value
+	}
+	if value, ok := _c.mutation.Frozen(); ok {
+		_spec.SetField(container.FieldFrozen, field.TypeEnum, value)
+		_node.Frozen = value
+	}
+	if value, ok := _c.mutation.OomTold(); ok {
+		_spec.SetField(container.FieldOomTold, field.TypeBool, value)
+		_node.OomTold = value
+	}
+	if value, ok := _c.mutation.IdleTimeout(); ok {
+		_spec.SetField(container.FieldIdleTimeout, field.TypeInt64, value)
+		_node.IdleTimeout = &value
+	}
+	if value, ok := _c.mutation.IdleSince(); ok {
+		_spec.SetField(container.FieldIdleSince, field.TypeTime, value)
+		_node.IdleSince = &value
+	}
+	if value, ok := _c.mutation.CullAt(); ok {
+		_spec.SetField(container.FieldCullAt, field.TypeTime, value)
+		_node.CullAt = &value
+	}
+	if value, ok := _c.mutation.LastActivityAt(); ok {
+		_spec.SetField(container.FieldLastActivityAt, field.TypeTime, value)
+		_node.LastActivityAt = &value
+	}
+	if value, ok := _c.mutation.Activity(); ok {
+		_spec.SetField(container.FieldActivity, field.TypeJSON, value)
+		_node.Activity = value
+	}
+	if value, ok := _c.mutation.DiskUsed(); ok {
+		_spec.SetField(container.FieldDiskUsed, field.TypeInt64, value)
+		_node.DiskUsed = &value
 	}
 	if value, ok := _c.mutation.LastExit(); ok {
 		_spec.SetField(container.FieldLastExit, field.TypeJSON, value)
@@ -786,6 +1028,22 @@ func (_c *ContainerCreate) createSpec() (*Container, *sqlgraph.CreateSpec) {
 			Bidi:    false,
 			Target: &sqlgraph.EdgeTarget{
 				IDSpec: sqlgraph.NewFieldSpec(containerevent.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges = append(_spec.Edges, edge)
+	}
+	if nodes := _c.mutation.MountsIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   container.MountsTable,
+			Columns: []string{container.MountsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(mount.FieldID, field.TypeString),
 			},
 		}
 		for _, k := range nodes {
@@ -929,6 +1187,60 @@ func (u *ContainerUpsert) UpdateEngineStartedAt() *ContainerUpsert {
 	return u
 }
 
+// SetQueued sets the "queued" field.
+func (u *ContainerUpsert) SetQueued(v bool) *ContainerUpsert {
+	u.Set(container.FieldQueued, v)
+	return u
+}
+
+// UpdateQueued sets the "queued" field to the value that was provided on create.
+func (u *ContainerUpsert) UpdateQueued() *ContainerUpsert {
+	u.SetExcluded(container.FieldQueued)
+	return u
+}
+
+// SetQueuedAt sets the "queued_at" field.
+func (u *ContainerUpsert) SetQueuedAt(v time.Time) *ContainerUpsert {
+	u.Set(container.FieldQueuedAt, v)
+	return u
+}
+
+// UpdateQueuedAt sets the "queued_at" field to the value that was provided on create.
+func (u *ContainerUpsert) UpdateQueuedAt() *ContainerUpsert {
+	u.SetExcluded(container.FieldQueuedAt)
+	return u
+}
+
+// ClearQueuedAt clears the value of the "queued_at" field.
+func (u *ContainerUpsert) ClearQueuedAt() *ContainerUpsert {
+	u.SetNull(container.FieldQueuedAt)
+	return u
+}
+
+// SetQueuePosition sets the "queue_position" field.
+func (u *ContainerUpsert) SetQueuePosition(v int) *ContainerUpsert {
+	u.Set(container.FieldQueuePosition, v)
+	return u
+}
+
+// UpdateQueuePosition sets the "queue_position" field to the value that was provided on create.
+func (u *ContainerUpsert) UpdateQueuePosition() *ContainerUpsert {
+	u.SetExcluded(container.FieldQueuePosition)
+	return u
+}
+
+// AddQueuePosition adds v to the "queue_position" field.
+func (u *ContainerUpsert) AddQueuePosition(v int) *ContainerUpsert {
+	u.Add(container.FieldQueuePosition, v)
+	return u
+}
+
+// ClearQueuePosition clears the value of the "queue_position" field.
+func (u *ContainerUpsert) ClearQueuePosition() *ContainerUpsert {
+	u.SetNull(container.FieldQueuePosition)
+	return u
+}
+
 // SetFailed sets the "failed" field.
 func (u *ContainerUpsert) SetFailed(v bool) *ContainerUpsert {
 	u.Set(container.FieldFailed, v)
@@ -1055,6 +1367,24 @@ func (u *ContainerUpsert) AddGpuLimit(v int) *ContainerUpsert {
 	return u
 }
 
+// SetGpuDevices sets the "gpu_devices" field.
+func (u *ContainerUpsert) SetGpuDevices(v []string) *ContainerUpsert {
+	u.Set(container.FieldGpuDevices, v)
+	return u
+}
+
+// UpdateGpuDevices sets the "gpu_devices" field to the value that was provided on create.
+func (u *ContainerUpsert) UpdateGpuDevices() *ContainerUpsert {
+	u.SetExcluded(container.FieldGpuDevices)
+	return u
+}
+
+// ClearGpuDevices clears the value of the "gpu_devices" field.
+func (u *ContainerUpsert) ClearGpuDevices() *ContainerUpsert {
+	u.SetNull(container.FieldGpuDevices)
+	return u
+}
+
 // SetAppliedCPU sets the "applied_cpu" field.
 func (u *ContainerUpsert) SetAppliedCPU(v record.Cores) *ContainerUpsert {
 	u.Set(container.FieldAppliedCPU, v)
@@ -1178,6 +1508,150 @@ func (u *ContainerUpsert) UpdateStoppedBy() *ContainerUpsert {
 // ClearStoppedBy clears the value of the "stopped_by" field.
 func (u *ContainerUpsert) ClearStoppedBy() *ContainerUpsert {
 	u.SetNull(container.FieldStoppedBy)
+	return u
+}
+
+// SetFrozen sets the "frozen" field.
+func (u *ContainerUpsert) SetFrozen(v container.Frozen) *ContainerUpsert {
+	u.Set(container.FieldFrozen, v)
+	return u
+}
+
+// UpdateFrozen sets the "frozen" field to the value that was provided on create.
+func (u *ContainerUpsert) UpdateFrozen() *ContainerUpsert {
+	u.SetExcluded(container.FieldFrozen)
+	return u
+}
+
+// SetOomTold sets the "oom_told" field.
+func (u *ContainerUpsert) SetOomTold(v bool) *ContainerUpsert {
+	u.Set(container.FieldOomTold, v)
+	return u
+}
+
+// UpdateOomTold sets the "oom_told" field to the value that was provided on create.
+func (u *ContainerUpsert) UpdateOomTold() *ContainerUpsert {
+	u.SetExcluded(container.FieldOomTold)
+	return u
+}
+
+// SetIdleTimeout sets the "idle_timeout" field.
+func (u *ContainerUpsert) SetIdleTimeout(v record.Duration) *ContainerUpsert {
+	u.Set(container.FieldIdleTimeout, v)
+	return u
+}
+
+// UpdateIdleTimeout sets the "idle_timeout" field to the value that was provided on create.
+func (u *ContainerUpsert) UpdateIdleTimeout() *ContainerUpsert {
+	u.SetExcluded(container.FieldIdleTimeout)
+	return u
+}
+
+// AddIdleTimeout adds v to the "idle_timeout" field.
+func (u *ContainerUpsert) AddIdleTimeout(v record.Duration) *ContainerUpsert {
+	u.Add(container.FieldIdleTimeout, v)
+	return u
+}
+
+// ClearIdleTimeout clears the value of the "idle_timeout" field.
+func (u *ContainerUpsert) ClearIdleTimeout() *ContainerUpsert {
+	u.SetNull(container.FieldIdleTimeout)
+	return u
+}
+
+// SetIdleSince sets the "idle_since" field.
+func (u *ContainerUpsert) SetIdleSince(v time.Time) *ContainerUpsert {
+	u.Set(container.FieldIdleSince, v)
+	return u
+}
+
+// UpdateIdleSince sets the "idle_since" field to the value that was provided on create.
+func (u *ContainerUpsert) UpdateIdleSince() *ContainerUpsert {
+	u.SetExcluded(container.FieldIdleSince)
+	return u
+}
+
+// ClearIdleSince clears the value of the "idle_since" field.
+func (u *ContainerUpsert) ClearIdleSince() *ContainerUpsert {
+	u.SetNull(container.FieldIdleSince)
+	return u
+}
+
+// SetCullAt sets the "cull_at" field.
+func (u *ContainerUpsert) SetCullAt(v time.Time) *ContainerUpsert {
+	u.Set(container.FieldCullAt, v)
+	return u
+}
+
+// UpdateCullAt sets the "cull_at" field to the value that was provided on create.
+func (u *ContainerUpsert) UpdateCullAt() *ContainerUpsert {
+	u.SetExcluded(container.FieldCullAt)
+	return u
+}
+
+// ClearCullAt clears the value of the "cull_at" field.
+func (u *ContainerUpsert) ClearCullAt() *ContainerUpsert {
+	u.SetNull(container.FieldCullAt)
+	return u
+}
+
+// SetLastActivityAt sets the "last_activity_at" field.
+func (u *ContainerUpsert) SetLastActivityAt(v time.Time) *ContainerUpsert {
+	u.Set(container.FieldLastActivityAt, v)
+	return u
+}
+
+// UpdateLastActivityAt sets the "last_activity_at" field to the value that was provided on create.
+func (u *ContainerUpsert) UpdateLastActivityAt() *ContainerUpsert {
+	u.SetExcluded(container.FieldLastActivityAt)
+	return u
+}
+
+// ClearLastActivityAt clears the value of the "last_activity_at" field.
+func (u *ContainerUpsert) ClearLastActivityAt() *ContainerUpsert {
+	u.SetNull(container.FieldLastActivityAt)
+	return u
+}
+
+// SetActivity sets the "activity" field.
+func (u *ContainerUpsert) SetActivity(v []string) *ContainerUpsert {
+	u.Set(container.FieldActivity, v)
+	return u
+}
+
+// UpdateActivity sets the "activity" field to the value that was provided on create.
+func (u *ContainerUpsert) UpdateActivity() *ContainerUpsert {
+	u.SetExcluded(container.FieldActivity)
+	return u
+}
+
+// ClearActivity clears the value of the "activity" field.
+func (u *ContainerUpsert) ClearActivity() *ContainerUpsert {
+	u.SetNull(container.FieldActivity)
+	return u
+}
+
+// SetDiskUsed sets the "disk_used" field.
+func (u *ContainerUpsert) SetDiskUsed(v record.Bytes) *ContainerUpsert {
+	u.Set(container.FieldDiskUsed, v)
+	return u
+}
+
+// UpdateDiskUsed sets the "disk_used" field to the value that was provided on create.
+func (u *ContainerUpsert) UpdateDiskUsed() *ContainerUpsert {
+	u.SetExcluded(container.FieldDiskUsed)
+	return u
+}
+
+// AddDiskUsed adds v to the "disk_used" field.
+func (u *ContainerUpsert) AddDiskUsed(v record.Bytes) *ContainerUpsert {
+	u.Add(container.FieldDiskUsed, v)
+	return u
+}
+
+// ClearDiskUsed clears the value of the "disk_used" field.
+func (u *ContainerUpsert) ClearDiskUsed() *ContainerUpsert {
+	u.SetNull(container.FieldDiskUsed)
 	return u
 }
 
@@ -1408,6 +1882,69 @@ func (u *ContainerUpsertOne) UpdateEngineStartedAt() *ContainerUpsertOne {
 	})
 }
 
+// SetQueued sets the "queued" field.
+func (u *ContainerUpsertOne) SetQueued(v bool) *ContainerUpsertOne {
+	return u.Update(func(s *ContainerUpsert) {
+		s.SetQueued(v)
+	})
+}
+
+// UpdateQueued sets the "queued" field to the value that was provided on create.
+func (u *ContainerUpsertOne) UpdateQueued() *ContainerUpsertOne {
+	return u.Update(func(s *ContainerUpsert) {
+		s.UpdateQueued()
+	})
+}
+
+// SetQueuedAt sets the "queued_at" field.
+func (u *ContainerUpsertOne) SetQueuedAt(v time.Time) *ContainerUpsertOne {
+	return u.Update(func(s *ContainerUpsert) {
+		s.SetQueuedAt(v)
+	})
+}
+
+// UpdateQueuedAt sets the "queued_at" field to the value that was provided on create.
+func (u *ContainerUpsertOne) UpdateQueuedAt() *ContainerUpsertOne {
+	return u.Update(func(s *ContainerUpsert) {
+		s.UpdateQueuedAt()
+	})
+}
+
+// ClearQueuedAt clears the value of the "queued_at" field.
+func (u *ContainerUpsertOne) ClearQueuedAt() *ContainerUpsertOne {
+	return u.Update(func(s *ContainerUpsert) {
+		s.ClearQueuedAt()
+	})
+}
+
+// SetQueuePosition sets the "queue_position" field.
+func (u *ContainerUpsertOne) SetQueuePosition(v int) *ContainerUpsertOne {
+	return u.Update(func(s *ContainerUpsert) {
+		s.SetQueuePosition(v)
+	})
+}
+
+// AddQueuePosition adds v to the "queue_position" field.
+func (u *ContainerUpsertOne) AddQueuePosition(v int) *ContainerUpsertOne {
+	return u.Update(func(s *ContainerUpsert) {
+		s.AddQueuePosition(v)
+	})
+}
+
+// UpdateQueuePosition sets the "queue_position" field to the value that was provided on create.
+func (u *ContainerUpsertOne) UpdateQueuePosition() *ContainerUpsertOne {
+	return u.Update(func(s *ContainerUpsert) {
+		s.UpdateQueuePosition()
+	})
+}
+
+// ClearQueuePosition clears the value of the "queue_position" field.
+func (u *ContainerUpsertOne) ClearQueuePosition() *ContainerUpsertOne {
+	return u.Update(func(s *ContainerUpsert) {
+		s.ClearQueuePosition()
+	})
+}
+
 // SetFailed sets the "failed" field.
 func (u *ContainerUpsertOne) SetFailed(v bool) *ContainerUpsertOne {
 	return u.Update(func(s *ContainerUpsert) {
@@ -1555,6 +2092,27 @@ func (u *ContainerUpsertOne) UpdateGpuLimit() *ContainerUpsertOne {
 	})
 }
 
+// SetGpuDevices sets the "gpu_devices" field.
+func (u *ContainerUpsertOne) SetGpuDevices(v []string) *ContainerUpsertOne {
+	return u.Update(func(s *ContainerUpsert) {
+		s.SetGpuDevices(v)
+	})
+}
+
+// UpdateGpuDevices sets the "gpu_devices" field to the value that was provided on create.
+func (u *ContainerUpsertOne) UpdateGpuDevices() *ContainerUpsertOne {
+	return u.Update(func(s *ContainerUpsert) {
+		s.UpdateGpuDevices()
+	})
+}
+
+// ClearGpuDevices clears the value of the "gpu_devices" field.
+func (u *ContainerUpsertOne) ClearGpuDevices() *ContainerUpsertOne {
+	return u.Update(func(s *ContainerUpsert) {
+		s.ClearGpuDevices()
+	})
+}
+
 // SetAppliedCPU sets the "applied_cpu" field.
 func (u *ContainerUpsertOne) SetAppliedCPU(v record.Cores) *ContainerUpsertOne {
 	return u.Update(func(s *ContainerUpsert) {
@@ -1699,6 +2257,174 @@ func (u *ContainerUpsertOne) UpdateStoppedBy() *ContainerUpsertOne {
 func (u *ContainerUpsertOne) ClearStoppedBy() *ContainerUpsertOne {
 	return u.Update(func(s *ContainerUpsert) {
 		s.ClearStoppedBy()
+	})
+}
+
+// SetFrozen sets the "frozen" field.
+func (u *ContainerUpsertOne) SetFrozen(v container.Frozen) *ContainerUpsertOne {
+	return u.Update(func(s *ContainerUpsert) {
+		s.SetFrozen(v)
+	})
+}
+
+// UpdateFrozen sets the "frozen" field to the value that was provided on create.
+func (u *ContainerUpsertOne) UpdateFrozen() *ContainerUpsertOne {
+	return u.Update(func(s *ContainerUpsert) {
+		s.UpdateFrozen()
+	})
+}
+
+// SetOomTold sets the "oom_told" field.
+func (u *ContainerUpsertOne) SetOomTold(v bool) *ContainerUpsertOne {
+	return u.Update(func(s *ContainerUpsert) {
+		s.SetOomTold(v)
+	})
+}
+
+// UpdateOomTold sets the "oom_told" field to the value that was provided on create.
+func (u *ContainerUpsertOne) UpdateOomTold() *ContainerUpsertOne {
+	return u.Update(func(s *ContainerUpsert) {
+		s.UpdateOomTold()
+	})
+}
+
+// SetIdleTimeout sets the "idle_timeout" field.
+func (u *ContainerUpsertOne) SetIdleTimeout(v record.Duration) *ContainerUpsertOne {
+	return u.Update(func(s *ContainerUpsert) {
+		s.SetIdleTimeout(v)
+	})
+}
+
+// AddIdleTimeout adds v to the "idle_timeout" field.
+func (u *ContainerUpsertOne) AddIdleTimeout(v record.Duration) *ContainerUpsertOne {
+	return u.Update(func(s *ContainerUpsert) {
+		s.AddIdleTimeout(v)
+	})
+}
+
+// UpdateIdleTimeout sets the "idle_timeout" field to the value that was provided on create.
+func (u *ContainerUpsertOne) UpdateIdleTimeout() *ContainerUpsertOne {
+	return u.Update(func(s *ContainerUpsert) {
+		s.UpdateIdleTimeout()
+	})
+}
+
+// ClearIdleTimeout clears the value of the "idle_timeout" field.
+func (u *ContainerUpsertOne) ClearIdleTimeout() *ContainerUpsertOne {
+	return u.Update(func(s *ContainerUpsert) {
+		s.ClearIdleTimeout()
+	})
+}
+
+// SetIdleSince sets the "idle_since" field.
+func (u *ContainerUpsertOne) SetIdleSince(v time.Time) *ContainerUpsertOne {
+	return u.Update(func(s *ContainerUpsert) {
+		s.SetIdleSince(v)
+	})
+}
+
+// UpdateIdleSince sets the "idle_since" field to the value that was provided on create.
+func (u *ContainerUpsertOne) UpdateIdleSince() *ContainerUpsertOne {
+	return u.Update(func(s *ContainerUpsert) {
+		s.UpdateIdleSince()
+	})
+}
+
+// ClearIdleSince clears the value of the "idle_since" field.
+func (u *ContainerUpsertOne) ClearIdleSince() *ContainerUpsertOne {
+	return u.Update(func(s *ContainerUpsert) {
+		s.ClearIdleSince()
+	})
+}
+
+// SetCullAt sets the "cull_at" field.
+func (u *ContainerUpsertOne) SetCullAt(v time.Time) *ContainerUpsertOne {
+	return u.Update(func(s *ContainerUpsert) {
+		s.SetCullAt(v)
+	})
+}
+
+// UpdateCullAt sets the "cull_at" field to the value that was provided on create.
+func (u *ContainerUpsertOne) UpdateCullAt() *ContainerUpsertOne {
+	return u.Update(func(s *ContainerUpsert) {
+		s.UpdateCullAt()
+	})
+}
+
+// ClearCullAt clears the value of the "cull_at" field.
+func (u *ContainerUpsertOne) ClearCullAt() *ContainerUpsertOne {
+	return u.Update(func(s *ContainerUpsert) {
+		s.ClearCullAt()
+	})
+}
+
+// SetLastActivityAt sets the "last_activity_at" field.
+func (u *ContainerUpsertOne) SetLastActivityAt(v time.Time) *ContainerUpsertOne {
+	return u.Update(func(s *ContainerUpsert) {
+		s.SetLastActivityAt(v)
+	})
+}
+
+// UpdateLastActivityAt sets the "last_activity_at" field to the value that was provided on create.
+func (u *ContainerUpsertOne) UpdateLastActivityAt() *ContainerUpsertOne {
+	return u.Update(func(s *ContainerUpsert) {
+		s.UpdateLastActivityAt()
+	})
+}
+
+// ClearLastActivityAt clears the value of the "last_activity_at" field.
+func (u *ContainerUpsertOne) ClearLastActivityAt() *ContainerUpsertOne {
+	return u.Update(func(s *ContainerUpsert) {
+		s.ClearLastActivityAt()
+	})
+}
+
+// SetActivity sets the "activity" field.
+func (u *ContainerUpsertOne) SetActivity(v []string) *ContainerUpsertOne {
+	return u.Update(func(s *ContainerUpsert) {
+		s.SetActivity(v)
+	})
+}
+
+// UpdateActivity sets the "activity" field to the value that was provided on create.
+func (u *ContainerUpsertOne) UpdateActivity() *ContainerUpsertOne {
+	return u.Update(func(s *ContainerUpsert) {
+		s.UpdateActivity()
+	})
+}
+
+// ClearActivity clears the value of the "activity" field.
+func (u *ContainerUpsertOne) ClearActivity() *ContainerUpsertOne {
+	return u.Update(func(s *ContainerUpsert) {
+		s.ClearActivity()
+	})
+}
+
+// SetDiskUsed sets the "disk_used" field.
+func (u *ContainerUpsertOne) SetDiskUsed(v record.Bytes) *ContainerUpsertOne {
+	return u.Update(func(s *ContainerUpsert) {
+		s.SetDiskUsed(v)
+	})
+}
+
+// AddDiskUsed adds v to the "disk_used" field.
+func (u *ContainerUpsertOne) AddDiskUsed(v record.Bytes) *ContainerUpsertOne {
+	return u.Update(func(s *ContainerUpsert) {
+		s.AddDiskUsed(v)
+	})
+}
+
+// UpdateDiskUsed sets the "disk_used" field to the value that was provided on create.
+func (u *ContainerUpsertOne) UpdateDiskUsed() *ContainerUpsertOne {
+	return u.Update(func(s *ContainerUpsert) {
+		s.UpdateDiskUsed()
+	})
+}
+
+// ClearDiskUsed clears the value of the "disk_used" field.
+func (u *ContainerUpsertOne) ClearDiskUsed() *ContainerUpsertOne {
+	return u.Update(func(s *ContainerUpsert) {
+		s.ClearDiskUsed()
 	})
 }
 
@@ -2108,6 +2834,69 @@ func (u *ContainerUpsertBulk) UpdateEngineStartedAt() *ContainerUpsertBulk {
 	})
 }
 
+// SetQueued sets the "queued" field.
+func (u *ContainerUpsertBulk) SetQueued(v bool) *ContainerUpsertBulk {
+	return u.Update(func(s *ContainerUpsert) {
+		s.SetQueued(v)
+	})
+}
+
+// UpdateQueued sets the "queued" field to the value that was provided on create.
+func (u *ContainerUpsertBulk) UpdateQueued() *ContainerUpsertBulk {
+	return u.Update(func(s *ContainerUpsert) {
+		s.UpdateQueued()
+	})
+}
+
+// SetQueuedAt sets the "queued_at" field.
+func (u *ContainerUpsertBulk) SetQueuedAt(v time.Time) *ContainerUpsertBulk {
+	return u.Update(func(s *ContainerUpsert) {
+		s.SetQueuedAt(v)
+	})
+}
+
+// UpdateQueuedAt sets the "queued_at" field to the value that was provided on create.
+func (u *ContainerUpsertBulk) UpdateQueuedAt() *ContainerUpsertBulk {
+	return u.Update(func(s *ContainerUpsert) {
+		s.UpdateQueuedAt()
+	})
+}
+
+// ClearQueuedAt clears the value of the "queued_at" field.
+func (u *ContainerUpsertBulk) ClearQueuedAt() *ContainerUpsertBulk {
+	return u.Update(func(s *ContainerUpsert) {
+		s.ClearQueuedAt()
+	})
+}
+
+// SetQueuePosition sets the "queue_position" field.
+func (u *ContainerUpsertBulk) SetQueuePosition(v int) *ContainerUpsertBulk {
+	return u.Update(func(s *ContainerUpsert) {
+		s.SetQueuePosition(v)
+	})
+}
+
+// AddQueuePosition adds v to the "queue_position" field.
+func (u *ContainerUpsertBulk) AddQueuePosition(v int) *ContainerUpsertBulk {
+	return u.Update(func(s *ContainerUpsert) {
+		s.AddQueuePosition(v)
+	})
+}
+
+// UpdateQueuePosition sets the "queue_position" field to the value that was provided on create.
+func (u *ContainerUpsertBulk) UpdateQueuePosition() *ContainerUpsertBulk {
+	return u.Update(func(s *ContainerUpsert) {
+		s.UpdateQueuePosition()
+	})
+}
+
+// ClearQueuePosition clears the value of the "queue_position" field.
+func (u *ContainerUpsertBulk) ClearQueuePosition() *ContainerUpsertBulk {
+	return u.Update(func(s *ContainerUpsert) {
+		s.ClearQueuePosition()
+	})
+}
+
 // SetFailed sets the "failed" field.
 func (u *ContainerUpsertBulk) SetFailed(v bool) *ContainerUpsertBulk {
 	return u.Update(func(s *ContainerUpsert) {
@@ -2255,6 +3044,27 @@ func (u *ContainerUpsertBulk) UpdateGpuLimit() *ContainerUpsertBulk {
 	})
 }
 
+// SetGpuDevices sets the "gpu_devices" field.
+func (u *ContainerUpsertBulk) SetGpuDevices(v []string) *ContainerUpsertBulk {
+	return u.Update(func(s *ContainerUpsert) {
+		s.SetGpuDevices(v)
+	})
+}
+
+// UpdateGpuDevices sets the "gpu_devices" field to the value that was provided on create.
+func (u *ContainerUpsertBulk) UpdateGpuDevices() *ContainerUpsertBulk {
+	return u.Update(func(s *ContainerUpsert) {
+		s.UpdateGpuDevices()
+	})
+}
+
+// ClearGpuDevices clears the value of the "gpu_devices" field.
+func (u *ContainerUpsertBulk) ClearGpuDevices() *ContainerUpsertBulk {
+	return u.Update(func(s *ContainerUpsert) {
+		s.ClearGpuDevices()
+	})
+}
+
 // SetAppliedCPU sets the "applied_cpu" field.
 func (u *ContainerUpsertBulk) SetAppliedCPU(v record.Cores) *ContainerUpsertBulk {
 	return u.Update(func(s *ContainerUpsert) {
@@ -2399,6 +3209,174 @@ func (u *ContainerUpsertBulk) UpdateStoppedBy() *ContainerUpsertBulk {
 func (u *ContainerUpsertBulk) ClearStoppedBy() *ContainerUpsertBulk {
 	return u.Update(func(s *ContainerUpsert) {
 		s.ClearStoppedBy()
+	})
+}
+
+// SetFrozen sets the "frozen" field.
+func (u *ContainerUpsertBulk) SetFrozen(v container.Frozen) *ContainerUpsertBulk {
+	return u.Update(func(s *ContainerUpsert) {
+		s.SetFrozen(v)
+	})
+}
+
+// UpdateFrozen sets the "frozen" field to the value that was provided on create.
+func (u *ContainerUpsertBulk) UpdateFrozen() *ContainerUpsertBulk {
+	return u.Update(func(s *ContainerUpsert) {
+		s.UpdateFrozen()
+	})
+}
+
+// SetOomTold sets the "oom_told" field.
+func (u *ContainerUpsertBulk) SetOomTold(v bool) *ContainerUpsertBulk {
+	return u.Update(func(s *ContainerUpsert) {
+		s.SetOomTold(v)
+	})
+}
+
+// UpdateOomTold sets the "oom_told" field to the value that was provided on create.
+func (u *ContainerUpsertBulk) UpdateOomTold() *ContainerUpsertBulk {
+	return u.Update(func(s *ContainerUpsert) {
+		s.UpdateOomTold()
+	})
+}
+
+// SetIdleTimeout sets the "idle_timeout" field.
+func (u *ContainerUpsertBulk) SetIdleTimeout(v record.Duration) *ContainerUpsertBulk {
+	return u.Update(func(s *ContainerUpsert) {
+		s.SetIdleTimeout(v)
+	})
+}
+
+// AddIdleTimeout adds v to the "idle_timeout" field.
+func (u *ContainerUpsertBulk) AddIdleTimeout(v record.Duration) *ContainerUpsertBulk {
+	return u.Update(func(s *ContainerUpsert) {
+		s.AddIdleTimeout(v)
+	})
+}
+
+// UpdateIdleTimeout sets the "idle_timeout" field to the value that was provided on create.
+func (u *ContainerUpsertBulk) UpdateIdleTimeout() *ContainerUpsertBulk {
+	return u.Update(func(s *ContainerUpsert) {
+		s.UpdateIdleTimeout()
+	})
+}
+
+// ClearIdleTimeout clears the value of the "idle_timeout" field.
+func (u *ContainerUpsertBulk) ClearIdleTimeout() *ContainerUpsertBulk {
+	return u.Update(func(s *ContainerUpsert) {
+		s.ClearIdleTimeout()
+	})
+}
+
+// SetIdleSince sets the "idle_since" field.
+func (u *ContainerUpsertBulk) SetIdleSince(v time.Time) *ContainerUpsertBulk {
+	return u.Update(func(s *ContainerUpsert) {
+		s.SetIdleSince(v)
+	})
+}
+
+// UpdateIdleSince sets the "idle_since" field to the value that was provided on create.
+func (u *ContainerUpsertBulk) UpdateIdleSince() *ContainerUpsertBulk {
+	return u.Update(func(s *ContainerUpsert) {
+		s.UpdateIdleSince()
+	})
+}
+
+// ClearIdleSince clears the value of the "idle_since" field.
+func (u *ContainerUpsertBulk) ClearIdleSince() *ContainerUpsertBulk {
+	return u.Update(func(s *ContainerUpsert) {
+		s.ClearIdleSince()
+	})
+}
+
+// SetCullAt sets the "cull_at" field.
+func (u *ContainerUpsertBulk) SetCullAt(v time.Time) *ContainerUpsertBulk {
+	return u.Update(func(s *ContainerUpsert) {
+		s.SetCullAt(v)
+	})
+}
+
+// UpdateCullAt sets the "cull_at" field to the value that was provided on create.
+func (u *ContainerUpsertBulk) UpdateCullAt() *ContainerUpsertBulk {
+	return u.Update(func(s *ContainerUpsert) {
+		s.UpdateCullAt()
+	})
+}
+
+// ClearCullAt clears the value of the "cull_at" field.
+func (u *ContainerUpsertBulk) ClearCullAt() *ContainerUpsertBulk {
+	return u.Update(func(s *ContainerUpsert) {
+		s.ClearCullAt()
+	})
+}
+
+// SetLastActivityAt sets the "last_activity_at" field.
+func (u *ContainerUpsertBulk) SetLastActivityAt(v time.Time) *ContainerUpsertBulk {
+	return u.Update(func(s *ContainerUpsert) {
+		s.SetLastActivityAt(v)
+	})
+}
+
+// UpdateLastActivityAt sets the "last_activity_at" field to the value that was provided on create.
+func (u *ContainerUpsertBulk) UpdateLastActivityAt() *ContainerUpsertBulk {
+	return u.Update(func(s *ContainerUpsert) {
+		s.UpdateLastActivityAt()
+	})
+}
+
+// ClearLastActivityAt clears the value of the "last_activity_at" field.
+func (u *ContainerUpsertBulk) ClearLastActivityAt() *ContainerUpsertBulk {
+	return u.Update(func(s *ContainerUpsert) {
+		s.ClearLastActivityAt()
+	})
+}
+
+// SetActivity sets the "activity" field.
+func (u *ContainerUpsertBulk) SetActivity(v []string) *ContainerUpsertBulk {
+	return u.Update(func(s *ContainerUpsert) {
+		s.SetActivity(v)
+	})
+}
+
+// UpdateActivity sets the "activity" field to the value that was provided on create.
+func (u *ContainerUpsertBulk) UpdateActivity() *ContainerUpsertBulk {
+	return u.Update(func(s *ContainerUpsert) {
+		s.UpdateActivity()
+	})
+}
+
+// ClearActivity clears the value of the "activity" field.
+func (u *ContainerUpsertBulk) ClearActivity() *ContainerUpsertBulk {
+	return u.Update(func(s *ContainerUpsert) {
+		s.ClearActivity()
+	})
+}
+
+// SetDiskUsed sets the "disk_used" field.
+func (u *ContainerUpsertBulk) SetDiskUsed(v record.Bytes) *ContainerUpsertBulk {
+	return u.Update(func(s *ContainerUpsert) {
+		s.SetDiskUsed(v)
+	})
+}
+
+// AddDiskUsed adds v to the "disk_used" field.
+func (u *ContainerUpsertBulk) AddDiskUsed(v record.Bytes) *ContainerUpsertBulk {
+	return u.Update(func(s *ContainerUpsert) {
+		s.AddDiskUsed(v)
+	})
+}
+
+// UpdateDiskUsed sets the "disk_used" field to the value that was provided on create.
+func (u *ContainerUpsertBulk) UpdateDiskUsed() *ContainerUpsertBulk {
+	return u.Update(func(s *ContainerUpsert) {
+		s.UpdateDiskUsed()
+	})
+}
+
+// ClearDiskUsed clears the value of the "disk_used" field.
+func (u *ContainerUpsertBulk) ClearDiskUsed() *ContainerUpsertBulk {
+	return u.Update(func(s *ContainerUpsert) {
+		s.ClearDiskUsed()
 	})
 }
 

@@ -15,6 +15,7 @@ import (
 	"github.com/mlride/mlride/ent/container"
 	"github.com/mlride/mlride/ent/containerevent"
 	"github.com/mlride/mlride/ent/image"
+	"github.com/mlride/mlride/ent/mount"
 	"github.com/mlride/mlride/ent/predicate"
 	"github.com/mlride/mlride/ent/user"
 )
@@ -29,6 +30,7 @@ type ContainerQuery struct {
 	withOwner  *UserQuery
 	withImage  *ImageQuery
 	withEvents *ContainerEventQuery
+	withMounts *MountQuery
 	modifiers  []func(*sql.Selector)
 	// intermediate query (i.e. traversal path).
 	sql  *sql.Selector
@@ -125,6 +127,28 @@ func (_q *ContainerQuery) QueryEvents() *ContainerEventQuery {
 			sqlgraph.From(container.Table, container.FieldID, selector),
 			sqlgraph.To(containerevent.Table, containerevent.FieldID),
 			sqlgraph.Edge(sqlgraph.O2M, false, container.EventsTable, container.EventsColumn),
+		)
+		fromU = sqlgraph.SetNeighbors(_q.driver.Dialect(), step)
+		return fromU, nil
+	}
+	return query
+}
+
+// QueryMounts chains the current query on the "mounts" edge.
+func (_q *ContainerQuery) QueryMounts() *MountQuery {
+	query := (&MountClient{config: _q.config}).Query()
+	query.path = func(ctx context.Context) (fromU *sql.Selector, err error) {
+		if err := _q.prepareQuery(ctx); err != nil {
+			return nil, err
+		}
+		selector := _q.sqlQuery(ctx)
+		if err := selector.Err(); err != nil {
+			return nil, err
+		}
+		step := sqlgraph.NewStep(
+			sqlgraph.From(container.Table, container.FieldID, selector),
+			sqlgraph.To(mount.Table, mount.FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, false, container.MountsTable, container.MountsColumn),
 		)
 		fromU = sqlgraph.SetNeighbors(_q.driver.Dialect(), step)
 		return fromU, nil
@@ -327,6 +351,7 @@ func (_q *ContainerQuery) Clone() *ContainerQuery {
 		withOwner:  _q.withOwner.Clone(),
 		withImage:  _q.withImage.Clone(),
 		withEvents: _q.withEvents.Clone(),
+		withMounts: _q.withMounts.Clone(),
 		// clone intermediate query.
 		sql:       _q.sql.Clone(),
 		path:      _q.path,
@@ -364,6 +389,17 @@ func (_q *ContainerQuery) WithEvents(opts ...func(*ContainerEventQuery)) *Contai
 		opt(query)
 	}
 	_q.withEvents = query
+	return _q
+}
+
+// WithMounts tells the query-builder to eager-load the nodes that are connected to
+// the "mounts" edge. The optional arguments are used to configure the query builder of the edge.
+func (_q *ContainerQuery) WithMounts(opts ...func(*MountQuery)) *ContainerQuery {
+	query := (&MountClient{config: _q.config}).Query()
+	for _, opt := range opts {
+		opt(query)
+	}
+	_q.withMounts = query
 	return _q
 }
 
@@ -445,10 +481,11 @@ func (_q *ContainerQuery) sqlAll(ctx context.Context, hooks ...queryHook) ([]*Co
 	var (
 		nodes       = []*Container{}
 		_spec       = _q.querySpec()
-		loadedTypes = [3]bool{
+		loadedTypes = [4]bool{
 			_q.withOwner != nil,
 			_q.withImage != nil,
 			_q.withEvents != nil,
+			_q.withMounts != nil,
 		}
 	)
 	_spec.ScanValues = func(columns []string) ([]any, error) {
@@ -488,6 +525,13 @@ func (_q *ContainerQuery) sqlAll(ctx context.Context, hooks ...queryHook) ([]*Co
 		if err := _q.loadEvents(ctx, query, nodes,
 			func(n *Container) { n.Edges.Events = []*ContainerEvent{} },
 			func(n *Container, e *ContainerEvent) { n.Edges.Events = append(n.Edges.Events, e) }); err != nil {
+			return nil, err
+		}
+	}
+	if query := _q.withMounts; query != nil {
+		if err := _q.loadMounts(ctx, query, nodes,
+			func(n *Container) { n.Edges.Mounts = []*Mount{} },
+			func(n *Container, e *Mount) { n.Edges.Mounts = append(n.Edges.Mounts, e) }); err != nil {
 			return nil, err
 		}
 	}
@@ -567,6 +611,36 @@ func (_q *ContainerQuery) loadEvents(ctx context.Context, query *ContainerEventQ
 	}
 	query.Where(predicate.ContainerEvent(func(s *sql.Selector) {
 		s.Where(sql.InValues(s.C(container.EventsColumn), fks...))
+	}))
+	neighbors, err := query.All(ctx)
+	if err != nil {
+		return err
+	}
+	for _, n := range neighbors {
+		fk := n.ContainerID
+		node, ok := nodeids[fk]
+		if !ok {
+			return fmt.Errorf(`unexpected referenced foreign-key "container_id" returned %v for node %v`, fk, n.ID)
+		}
+		assign(node, n)
+	}
+	return nil
+}
+func (_q *ContainerQuery) loadMounts(ctx context.Context, query *MountQuery, nodes []*Container, init func(*Container), assign func(*Container, *Mount)) error {
+	fks := make([]driver.Value, 0, len(nodes))
+	nodeids := make(map[string]*Container)
+	for i := range nodes {
+		fks = append(fks, nodes[i].ID)
+		nodeids[nodes[i].ID] = nodes[i]
+		if init != nil {
+			init(nodes[i])
+		}
+	}
+	if len(query.ctx.Fields) > 0 {
+		query.ctx.AppendFieldOnce(mount.FieldContainerID)
+	}
+	query.Where(predicate.Mount(func(s *sql.Selector) {
+		s.Where(sql.InValues(s.C(container.MountsColumn), fks...))
 	}))
 	neighbors, err := query.All(ctx)
 	if err != nil {

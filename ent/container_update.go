@@ -14,6 +14,7 @@ import (
 	"entgo.io/ent/schema/field"
 	"github.com/mlride/mlride/ent/container"
 	"github.com/mlride/mlride/ent/containerevent"
+	"github.com/mlride/mlride/ent/mount"
 	"github.com/mlride/mlride/ent/predicate"
 	"github.com/mlride/mlride/ent/record"
 )
@@ -127,6 +128,67 @@ func (_u *ContainerUpdate) SetNillableEngineStartedAt(v *string) *ContainerUpdat
 	if v != nil {
 		_u.SetEngineStartedAt(*v)
 	}
+	return _u
+}
+
+// SetQueued sets the "queued" field.
+func (_u *ContainerUpdate) SetQueued(v bool) *ContainerUpdate {
+	_u.mutation.SetQueued(v)
+	return _u
+}
+
+// SetNillableQueued sets the "queued" field if the given value is not nil.
+func (_u *ContainerUpdate) SetNillableQueued(v *bool) *ContainerUpdate {
+	if v != nil {
+		_u.SetQueued(*v)
+	}
+	return _u
+}
+
+// SetQueuedAt sets the "queued_at" field.
+func (_u *ContainerUpdate) SetQueuedAt(v time.Time) *ContainerUpdate {
+	_u.mutation.SetQueuedAt(v)
+	return _u
+}
+
+// SetNillableQueuedAt sets the "queued_at" field if the given value is not nil.
+func (_u *ContainerUpdate) SetNillableQueuedAt(v *time.Time) *ContainerUpdate {
+	if v != nil {
+		_u.SetQueuedAt(*v)
+	}
+	return _u
+}
+
+// ClearQueuedAt clears the value of the "queued_at" field.
+func (_u *ContainerUpdate) ClearQueuedAt() *ContainerUpdate {
+	_u.mutation.ClearQueuedAt()
+	return _u
+}
+
+// SetQueuePosition sets the "queue_position" field.
+func (_u *ContainerUpdate) SetQueuePosition(v int) *ContainerUpdate {
+	_u.mutation.ResetQueuePosition()
+	_u.mutation.SetQueuePosition(v)
+	return _u
+}
+
+// SetNillableQueuePosition sets the "queue_position" field if the given value is not nil.
+func (_u *ContainerUpdate) SetNillableQueuePosition(v *int) *ContainerUpdate {
+	if v != nil {
+		_u.SetQueuePosition(*v)
+	}
+	return _u
+}
+
+// AddQueuePosition adds value to the "queue_position" field.
+func (_u *ContainerUpdate) AddQueuePosition(v int) *ContainerUpdate {
+	_u.mutation.AddQueuePosition(v)
+	return _u
+}
+
+// ClearQueuePosition clears the value of the "queue_position" field.
+func (_u *ContainerUpdate) ClearQueuePosition() *ContainerUpdate {
+	_u.mutation.ClearQueuePosition()
 	return _u
 }
 
@@ -275,6 +337,24 @@ func (_u *ContainerUpdate) AddGpuLimit(v int) *ContainerUpdate {
 	return _u
 }
 
+// SetGpuDevices sets the "gpu_devices" field.
+func (_u *ContainerUpdate) SetGpuDevices(v []string) *ContainerUpdate {
+	_u.mutation.SetGpuDevices(v)
+	return _u
+}
+
+// AppendGpuDevices appends value to the "gpu_devices" field.
+func (_u *ContainerUpdate) AppendGpuDevices(v []string) *ContainerUpdate {
+	_u.mutation.AppendGpuDevices(v)
+	return _u
+}
+
+// ClearGpuDevices clears the value of the "gpu_devices" field.
+func (_u *ContainerUpdate) ClearGpuDevices() *ContainerUpdate {
+	_u.mutation.ClearGpuDevices()
+	return _u
+}
+
 // SetAppliedCPU sets the "applied_cpu" field.
 func (_u *ContainerUpdate) SetAppliedCPU(v record.Cores) *ContainerUpdate {
 	_u.mutation.ResetAppliedCPU()
@@ -417,6 +497,166 @@ func (_u *ContainerUpdate) ClearStoppedBy() *ContainerUpdate {
 	return _u
 }
 
+// SetFrozen sets the "frozen" field.
+func (_u *ContainerUpdate) SetFrozen(v container.Frozen) *ContainerUpdate {
+	_u.mutation.SetFrozen(v)
+	return _u
+}
+
+// SetNillableFrozen sets the "frozen" field if the given value is not nil.
+func (_u *ContainerUpdate) SetNillableFrozen(v *container.Frozen) *ContainerUpdate {
+	if v != nil {
+		_u.SetFrozen(*v)
+	}
+	return _u
+}
+
+// SetOomTold sets the "oom_told" field.
+func (_u *ContainerUpdate) SetOomTold(v bool) *ContainerUpdate {
+	_u.mutation.SetOomTold(v)
+	return _u
+}
+
+// SetNillableOomTold sets the "oom_told" field if the given value is not nil.
+func (_u *ContainerUpdate) SetNillableOomTold(v *bool) *ContainerUpdate {
+	if v != nil {
+		_u.SetOomTold(*v)
+	}
+	return _u
+}
+
+// SetIdleTimeout sets the "idle_timeout" field.
+func (_u *ContainerUpdate) SetIdleTimeout(v record.Duration) *ContainerUpdate {
+	_u.mutation.ResetIdleTimeout()
+	_u.mutation.SetIdleTimeout(v)
+	return _u
+}
+
+// SetNillableIdleTimeout sets the "idle_timeout" field if the given value is not nil.
+func (_u *ContainerUpdate) SetNillableIdleTimeout(v *record.Duration) *ContainerUpdate {
+	if v != nil {
+		_u.SetIdleTimeout(*v)
+	}
+	return _u
+}
+
+// AddIdleTimeout adds value to the "idle_timeout" field.
+func (_u *ContainerUpdate) AddIdleTimeout(v record.Duration) *ContainerUpdate {
+	_u.mutation.AddIdleTimeout(v)
+	return _u
+}
+
+// ClearIdleTimeout clears the value of the "idle_timeout" field.
+func (_u *ContainerUpdate) ClearIdleTimeout() *ContainerUpdate {
+	_u.mutation.ClearIdleTimeout()
+	return _u
+}
+
+// SetIdleSince sets the "idle_since" field.
+func (_u *ContainerUpdate) SetIdleSince(v time.Time) *ContainerUpdate {
+	_u.mutation.SetIdleSince(v)
+	return _u
+}
+
+// SetNillableIdleSince sets the "idle_since" field if the given value is not nil.
+func (_u *ContainerUpdate) SetNillableIdleSince(v *time.Time) *ContainerUpdate {
+	if v != nil {
+		_u.SetIdleSince(*v)
+	}
+	return _u
+}
+
+// ClearIdleSince clears the value of the "idle_since" field.
+func (_u *ContainerUpdate) ClearIdleSince() *ContainerUpdate {
+	_u.mutation.ClearIdleSince()
+	return _u
+}
+
+// SetCullAt sets the "cull_at" field.
+func (_u *ContainerUpdate) SetCullAt(v time.Time) *ContainerUpdate {
+	_u.mutation.SetCullAt(v)
+	return _u
+}
+
+// SetNillableCullAt sets the "cull_at" field if the given value is not nil.
+func (_u *ContainerUpdate) SetNillableCullAt(v *time.Time) *ContainerUpdate {
+	if v != nil {
+		_u.SetCullAt(*v)
+	}
+	return _u
+}
+
+// ClearCullAt clears the value of the "cull_at" field.
+func (_u *ContainerUpdate) ClearCullAt() *ContainerUpdate {
+	_u.mutation.ClearCullAt()
+	return _u
+}
+
+// SetLastActivityAt sets the "last_activity_at" field.
+func (_u *ContainerUpdate) SetLastActivityAt(v time.Time) *ContainerUpdate {
+	_u.mutation.SetLastActivityAt(v)
+	return _u
+}
+
+// SetNillableLastActivityAt sets the "last_activity_at" field if the given value is not nil.
+func (_u *ContainerUpdate) SetNillableLastActivityAt(v *time.Time) *ContainerUpdate {
+	if v != nil {
+		_u.SetLastActivityAt(*v)
+	}
+	return _u
+}
+
+// ClearLastActivityAt clears the value of the "last_activity_at" field.
+func (_u *ContainerUpdate) ClearLastActivityAt() *ContainerUpdate {
+	_u.mutation.ClearLastActivityAt()
+	return _u
+}
+
+// SetActivity sets the "activity" field.
+func (_u *ContainerUpdate) SetActivity(v []string) *ContainerUpdate {
+	_u.mutation.SetActivity(v)
+	return _u
+}
+
+// AppendActivity appends value to the "activity" field.
+func (_u *ContainerUpdate) AppendActivity(v []string) *ContainerUpdate {
+	_u.mutation.AppendActivity(v)
+	return _u
+}
+
+// ClearActivity clears the value of the "activity" field.
+func (_u *ContainerUpdate) ClearActivity() *ContainerUpdate {
+	_u.mutation.ClearActivity()
+	return _u
+}
+
+// SetDiskUsed sets the "disk_used" field.
+func (_u *ContainerUpdate) SetDiskUsed(v record.Bytes) *ContainerUpdate {
+	_u.mutation.ResetDiskUsed()
+	_u.mutation.SetDiskUsed(v)
+	return _u
+}
+
+// SetNillableDiskUsed sets the "disk_used" field if the given value is not nil.
+func (_u *ContainerUpdate) SetNillableDiskUsed(v *record.Bytes) *ContainerUpdate {
+	if v != nil {
+		_u.SetDiskUsed(*v)
+	}
+	return _u
+}
+
+// AddDiskUsed adds value to the "disk_used" field.
+func (_u *ContainerUpdate) AddDiskUsed(v record.Bytes) *ContainerUpdate {
+	_u.mutation.AddDiskUsed(v)
+	return _u
+}
+
+// ClearDiskUsed clears the value of the "disk_used" field.
+func (_u *ContainerUpdate) ClearDiskUsed() *ContainerUpdate {
+	_u.mutation.ClearDiskUsed()
+	return _u
+}
+
 // SetLastExit sets the "last_exit" field.
 func (_u *ContainerUpdate) SetLastExit(v *record.Exit) *ContainerUpdate {
 	_u.mutation.SetLastExit(v)
@@ -504,6 +744,21 @@ func (_u *ContainerUpdate) AddEvents(v ...*ContainerEvent) *ContainerUpdate {
 	return _u.AddEventIDs(ids...)
 }
 
+// AddMountIDs adds the "mounts" edge to the Mount entity by IDs.
+func (_u *ContainerUpdate) AddMountIDs(ids ...string) *ContainerUpdate {
+	_u.mutation.AddMountIDs(ids...)
+	return _u
+}
+
+// AddMounts adds the "mounts" edges to the Mount entity.
+func (_u *ContainerUpdate) AddMounts(v ...*Mount) *ContainerUpdate {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.AddMountIDs(ids...)
+}
+
 // Mutation returns the ContainerMutation object of the builder.
 func (_u *ContainerUpdate) Mutation() *ContainerMutation {
 	return _u.mutation
@@ -528,6 +783,27 @@ func (_u *ContainerUpdate) RemoveEvents(v ...*ContainerEvent) *ContainerUpdate {
 		ids[i] = v[i].ID
 	}
 	return _u.RemoveEventIDs(ids...)
+}
+
+// ClearMounts clears all "mounts" edges to the Mount entity.
+func (_u *ContainerUpdate) ClearMounts() *ContainerUpdate {
+	_u.mutation.ClearMounts()
+	return _u
+}
+
+// RemoveMountIDs removes the "mounts" edge to Mount entities by IDs.
+func (_u *ContainerUpdate) RemoveMountIDs(ids ...string) *ContainerUpdate {
+	_u.mutation.RemoveMountIDs(ids...)
+	return _u
+}
+
+// RemoveMounts removes "mounts" edges to Mount entities.
+func (_u *ContainerUpdate) RemoveMounts(v ...*Mount) *ContainerUpdate {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.RemoveMountIDs(ids...)
 }
 
 // Save executes the query and returns the number of nodes affected by the update operation.
@@ -577,6 +853,11 @@ func (_u *ContainerUpdate) check() error {
 	if v, ok := _u.mutation.RestartPolicy(); ok {
 		if err := container.RestartPolicyValidator(v); err != nil {
 			return &ValidationError{Name: "restart_policy", err: fmt.Errorf(`ent: validator failed for field "Container.restart_policy": %w`, err)}
+		}
+	}
+	if v, ok := _u.mutation.Frozen(); ok {
+		if err := container.FrozenValidator(v); err != nil {
+			return &ValidationError{Name: "frozen", err: fmt.Errorf(`ent: validator failed for field "Container.frozen": %w`, err)}
 		}
 	}
 	if _u.mutation.OwnerCleared() && len(_u.mutation.OwnerIDs()) > 0 {
@@ -630,6 +911,24 @@ func (_u *ContainerUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	if value, ok := _u.mutation.EngineStartedAt(); ok {
 		_spec.SetField(container.FieldEngineStartedAt, field.TypeString, value)
 	}
+	if value, ok := _u.mutation.Queued(); ok {
+		_spec.SetField(container.FieldQueued, field.TypeBool, value)
+	}
+	if value, ok := _u.mutation.QueuedAt(); ok {
+		_spec.SetField(container.FieldQueuedAt, field.TypeTime, value)
+	}
+	if _u.mutation.QueuedAtCleared() {
+		_spec.ClearField(container.FieldQueuedAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.QueuePosition(); ok {
+		_spec.SetField(container.FieldQueuePosition, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.AddedQueuePosition(); ok {
+		_spec.AddField(container.FieldQueuePosition, field.TypeInt, value)
+	}
+	if _u.mutation.QueuePositionCleared() {
+		_spec.ClearField(container.FieldQueuePosition, field.TypeInt)
+	}
 	if value, ok := _u.mutation.Failed(); ok {
 		_spec.SetField(container.FieldFailed, field.TypeBool, value)
 	}
@@ -668,6 +967,17 @@ func (_u *ContainerUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	}
 	if value, ok := _u.mutation.AddedGpuLimit(); ok {
 		_spec.AddField(container.FieldGpuLimit, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.GpuDevices(); ok {
+		_spec.SetField(container.FieldGpuDevices, field.TypeJSON, value)
+	}
+	if value, ok := _u.mutation.AppendedGpuDevices(); ok {
+		_spec.AddModifier(func(u *sql.UpdateBuilder) {
+			sqljson.Append(u, container.FieldGpuDevices, value)
+		})
+	}
+	if _u.mutation.GpuDevicesCleared() {
+		_spec.ClearField(container.FieldGpuDevices, field.TypeJSON)
 	}
 	if value, ok := _u.mutation.AppliedCPU(); ok {
 		_spec.SetField(container.FieldAppliedCPU, field.TypeInt64, value)
@@ -717,6 +1027,59 @@ func (_u *ContainerUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	}
 	if _u.mutation.StoppedByCleared() {
 		_spec.ClearField(container.FieldStoppedBy, field.TypeString)
+	}
+	if value, ok := _u.mutation.Frozen(); ok {
+		_spec.SetField(container.FieldFrozen, field.TypeEnum, value)
+	}
+	if value, ok := _u.mutation.OomTold(); ok {
+		_spec.SetField(container.FieldOomTold, field.TypeBool, value)
+	}
+	if value, ok := _u.mutation.IdleTimeout(); ok {
+		_spec.SetField(container.FieldIdleTimeout, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.AddedIdleTimeout(); ok {
+		_spec.AddField(container.FieldIdleTimeout, field.TypeInt64, value)
+	}
+	if _u.mutation.IdleTimeoutCleared() {
+		_spec.ClearField(container.FieldIdleTimeout, field.TypeInt64)
+	}
+	if value, ok := _u.mutation.IdleSince(); ok {
+		_spec.SetField(container.FieldIdleSince, field.TypeTime, value)
+	}
+	if _u.mutation.IdleSinceCleared() {
+		_spec.ClearField(container.FieldIdleSince, field.TypeTime)
+	}
+	if value, ok := _u.mutation.CullAt(); ok {
+		_spec.SetField(container.FieldCullAt, field.TypeTime, value)
+	}
+	if _u.mutation.CullAtCleared() {
+		_spec.ClearField(container.FieldCullAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.LastActivityAt(); ok {
+		_spec.SetField(container.FieldLastActivityAt, field.TypeTime, value)
+	}
+	if _u.mutation.LastActivityAtCleared() {
+		_spec.ClearField(container.FieldLastActivityAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.Activity(); ok {
+		_spec.SetField(container.FieldActivity, field.TypeJSON, value)
+	}
+	if value, ok := _u.mutation.AppendedActivity(); ok {
+		_spec.AddModifier(func(u *sql.UpdateBuilder) {
+			sqljson.Append(u, container.FieldActivity, value)
+		})
+	}
+	if _u.mutation.ActivityCleared() {
+		_spec.ClearField(container.FieldActivity, field.TypeJSON)
+	}
+	if value, ok := _u.mutation.DiskUsed(); ok {
+		_spec.SetField(container.FieldDiskUsed, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.AddedDiskUsed(); ok {
+		_spec.AddField(container.FieldDiskUsed, field.TypeInt64, value)
+	}
+	if _u.mutation.DiskUsedCleared() {
+		_spec.ClearField(container.FieldDiskUsed, field.TypeInt64)
 	}
 	if value, ok := _u.mutation.LastExit(); ok {
 		_spec.SetField(container.FieldLastExit, field.TypeJSON, value)
@@ -780,6 +1143,51 @@ func (_u *ContainerUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 			Bidi:    false,
 			Target: &sqlgraph.EdgeTarget{
 				IDSpec: sqlgraph.NewFieldSpec(containerevent.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
+	}
+	if _u.mutation.MountsCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   container.MountsTable,
+			Columns: []string{container.MountsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(mount.FieldID, field.TypeString),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.RemovedMountsIDs(); len(nodes) > 0 && !_u.mutation.MountsCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   container.MountsTable,
+			Columns: []string{container.MountsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(mount.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.MountsIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   container.MountsTable,
+			Columns: []string{container.MountsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(mount.FieldID, field.TypeString),
 			},
 		}
 		for _, k := range nodes {
@@ -904,6 +1312,67 @@ func (_u *ContainerUpdateOne) SetNillableEngineStartedAt(v *string) *ContainerUp
 	if v != nil {
 		_u.SetEngineStartedAt(*v)
 	}
+	return _u
+}
+
+// SetQueued sets the "queued" field.
+func (_u *ContainerUpdateOne) SetQueued(v bool) *ContainerUpdateOne {
+	_u.mutation.SetQueued(v)
+	return _u
+}
+
+// SetNillableQueued sets the "queued" field if the given value is not nil.
+func (_u *ContainerUpdateOne) SetNillableQueued(v *bool) *ContainerUpdateOne {
+	if v != nil {
+		_u.SetQueued(*v)
+	}
+	return _u
+}
+
+// SetQueuedAt sets the "queued_at" field.
+func (_u *ContainerUpdateOne) SetQueuedAt(v time.Time) *ContainerUpdateOne {
+	_u.mutation.SetQueuedAt(v)
+	return _u
+}
+
+// SetNillableQueuedAt sets the "queued_at" field if the given value is not nil.
+func (_u *ContainerUpdateOne) SetNillableQueuedAt(v *time.Time) *ContainerUpdateOne {
+	if v != nil {
+		_u.SetQueuedAt(*v)
+	}
+	return _u
+}
+
+// ClearQueuedAt clears the value of the "queued_at" field.
+func (_u *ContainerUpdateOne) ClearQueuedAt() *ContainerUpdateOne {
+	_u.mutation.ClearQueuedAt()
+	return _u
+}
+
+// SetQueuePosition sets the "queue_position" field.
+func (_u *ContainerUpdateOne) SetQueuePosition(v int) *ContainerUpdateOne {
+	_u.mutation.ResetQueuePosition()
+	_u.mutation.SetQueuePosition(v)
+	return _u
+}
+
+// SetNillableQueuePosition sets the "queue_position" field if the given value is not nil.
+func (_u *ContainerUpdateOne) SetNillableQueuePosition(v *int) *ContainerUpdateOne {
+	if v != nil {
+		_u.SetQueuePosition(*v)
+	}
+	return _u
+}
+
+// AddQueuePosition adds value to the "queue_position" field.
+func (_u *ContainerUpdateOne) AddQueuePosition(v int) *ContainerUpdateOne {
+	_u.mutation.AddQueuePosition(v)
+	return _u
+}
+
+// ClearQueuePosition clears the value of the "queue_position" field.
+func (_u *ContainerUpdateOne) ClearQueuePosition() *ContainerUpdateOne {
+	_u.mutation.ClearQueuePosition()
 	return _u
 }
 
@@ -1052,6 +1521,24 @@ func (_u *ContainerUpdateOne) AddGpuLimit(v int) *ContainerUpdateOne {
 	return _u
 }
 
+// SetGpuDevices sets the "gpu_devices" field.
+func (_u *ContainerUpdateOne) SetGpuDevices(v []string) *ContainerUpdateOne {
+	_u.mutation.SetGpuDevices(v)
+	return _u
+}
+
+// AppendGpuDevices appends value to the "gpu_devices" field.
+func (_u *ContainerUpdateOne) AppendGpuDevices(v []string) *ContainerUpdateOne {
+	_u.mutation.AppendGpuDevices(v)
+	return _u
+}
+
+// ClearGpuDevices clears the value of the "gpu_devices" field.
+func (_u *ContainerUpdateOne) ClearGpuDevices() *ContainerUpdateOne {
+	_u.mutation.ClearGpuDevices()
+	return _u
+}
+
 // SetAppliedCPU sets the "applied_cpu" field.
 func (_u *ContainerUpdateOne) SetAppliedCPU(v record.Cores) *ContainerUpdateOne {
 	_u.mutation.ResetAppliedCPU()
@@ -1194,6 +1681,166 @@ func (_u *ContainerUpdateOne) ClearStoppedBy() *ContainerUpdateOne {
 	return _u
 }
 
+// SetFrozen sets the "frozen" field.
+func (_u *ContainerUpdateOne) SetFrozen(v container.Frozen) *ContainerUpdateOne {
+	_u.mutation.SetFrozen(v)
+	return _u
+}
+
+// SetNillableFrozen sets the "frozen" field if the given value is not nil.
+func (_u *ContainerUpdateOne) SetNillableFrozen(v *container.Frozen) *ContainerUpdateOne {
+	if v != nil {
+		_u.SetFrozen(*v)
+	}
+	return _u
+}
+
+// SetOomTold sets the "oom_told" field.
+func (_u *ContainerUpdateOne) SetOomTold(v bool) *ContainerUpdateOne {
+	_u.mutation.SetOomTold(v)
+	return _u
+}
+
+// SetNillableOomTold sets the "oom_told" field if the given value is not nil.
+func (_u *ContainerUpdateOne) SetNillableOomTold(v *bool) *ContainerUpdateOne {
+	if v != nil {
+		_u.SetOomTold(*v)
+	}
+	return _u
+}
+
+// SetIdleTimeout sets the "idle_timeout" field.
+func (_u *ContainerUpdateOne) SetIdleTimeout(v record.Duration) *ContainerUpdateOne {
+	_u.mutation.ResetIdleTimeout()
+	_u.mutation.SetIdleTimeout(v)
+	return _u
+}
+
+// SetNillableIdleTimeout sets the "idle_timeout" field if the given value is not nil.
+func (_u *ContainerUpdateOne) SetNillableIdleTimeout(v *record.Duration) *ContainerUpdateOne {
+	if v != nil {
+		_u.SetIdleTimeout(*v)
+	}
+	return _u
+}
+
+// AddIdleTimeout adds value to the "idle_timeout" field.
+func (_u *ContainerUpdateOne) AddIdleTimeout(v record.Duration) *ContainerUpdateOne {
+	_u.mutation.AddIdleTimeout(v)
+	return _u
+}
+
+// ClearIdleTimeout clears the value of the "idle_timeout" field.
+func (_u *ContainerUpdateOne) ClearIdleTimeout() *ContainerUpdateOne {
+	_u.mutation.ClearIdleTimeout()
+	return _u
+}
+
+// SetIdleSince sets the "idle_since" field.
+func (_u *ContainerUpdateOne) SetIdleSince(v time.Time) *ContainerUpdateOne {
+	_u.mutation.SetIdleSince(v)
+	return _u
+}
+
+// SetNillableIdleSince sets the "idle_since" field if the given value is not nil.
+func (_u *ContainerUpdateOne) SetNillableIdleSince(v *time.Time) *ContainerUpdateOne {
+	if v != nil {
+		_u.SetIdleSince(*v)
+	}
+	return _u
+}
+
+// ClearIdleSince clears the value of the "idle_since" field.
+func (_u *ContainerUpdateOne) ClearIdleSince() *ContainerUpdateOne {
+	_u.mutation.ClearIdleSince()
+	return _u
+}
+
+// SetCullAt sets the "cull_at" field.
+func (_u *ContainerUpdateOne) SetCullAt(v time.Time) *ContainerUpdateOne {
+	_u.mutation.SetCullAt(v)
+	return _u
+}
+
+// SetNillableCullAt sets the "cull_at" field if the given value is not nil.
+func (_u *ContainerUpdateOne) SetNillableCullAt(v *time.Time) *ContainerUpdateOne {
+	if v != nil {
+		_u.SetCullAt(*v)
+	}
+	return _u
+}
+
+// ClearCullAt clears the value of the "cull_at" field.
+func (_u *ContainerUpdateOne) ClearCullAt() *ContainerUpdateOne {
+	_u.mutation.ClearCullAt()
+	return _u
+}
+
+// SetLastActivityAt sets the "last_activity_at" field.
+func (_u *ContainerUpdateOne) SetLastActivityAt(v time.Time) *ContainerUpdateOne {
+	_u.mutation.SetLastActivityAt(v)
+	return _u
+}
+
+// SetNillableLastActivityAt sets the "last_activity_at" field if the given value is not nil.
+func (_u *ContainerUpdateOne) SetNillableLastActivityAt(v *time.Time) *ContainerUpdateOne {
+	if v != nil {
+		_u.SetLastActivityAt(*v)
+	}
+	return _u
+}
+
+// ClearLastActivityAt clears the value of the "last_activity_at" field.
+func (_u *ContainerUpdateOne) ClearLastActivityAt() *ContainerUpdateOne {
+	_u.mutation.ClearLastActivityAt()
+	return _u
+}
+
+// SetActivity sets the "activity" field.
+func (_u *ContainerUpdateOne) SetActivity(v []string) *ContainerUpdateOne {
+	_u.mutation.SetActivity(v)
+	return _u
+}
+
+// AppendActivity appends value to the "activity" field.
+func (_u *ContainerUpdateOne) AppendActivity(v []string) *ContainerUpdateOne {
+	_u.mutation.AppendActivity(v)
+	return _u
+}
+
+// ClearActivity clears the value of the "activity" field.
+func (_u *ContainerUpdateOne) ClearActivity() *ContainerUpdateOne {
+	_u.mutation.ClearActivity()
+	return _u
+}
+
+// SetDiskUsed sets the "disk_used" field.
+func (_u *ContainerUpdateOne) SetDiskUsed(v record.Bytes) *ContainerUpdateOne {
+	_u.mutation.ResetDiskUsed()
+	_u.mutation.SetDiskUsed(v)
+	return _u
+}
+
+// SetNillableDiskUsed sets the "disk_used" field if the given value is not nil.
+func (_u *ContainerUpdateOne) SetNillableDiskUsed(v *record.Bytes) *ContainerUpdateOne {
+	if v != nil {
+		_u.SetDiskUsed(*v)
+	}
+	return _u
+}
+
+// AddDiskUsed adds value to the "disk_used" field.
+func (_u *ContainerUpdateOne) AddDiskUsed(v record.Bytes) *ContainerUpdateOne {
+	_u.mutation.AddDiskUsed(v)
+	return _u
+}
+
+// ClearDiskUsed clears the value of the "disk_used" field.
+func (_u *ContainerUpdateOne) ClearDiskUsed() *ContainerUpdateOne {
+	_u.mutation.ClearDiskUsed()
+	return _u
+}
+
 // SetLastExit sets the "last_exit" field.
 func (_u *ContainerUpdateOne) SetLastExit(v *record.Exit) *ContainerUpdateOne {
 	_u.mutation.SetLastExit(v)
@@ -1281,6 +1928,21 @@ func (_u *ContainerUpdateOne) AddEvents(v ...*ContainerEvent) *ContainerUpdateOn
 	return _u.AddEventIDs(ids...)
 }
 
+// AddMountIDs adds the "mounts" edge to the Mount entity by IDs.
+func (_u *ContainerUpdateOne) AddMountIDs(ids ...string) *ContainerUpdateOne {
+	_u.mutation.AddMountIDs(ids...)
+	return _u
+}
+
+// AddMounts adds the "mounts" edges to the Mount entity.
+func (_u *ContainerUpdateOne) AddMounts(v ...*Mount) *ContainerUpdateOne {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.AddMountIDs(ids...)
+}
+
 // Mutation returns the ContainerMutation object of the builder.
 func (_u *ContainerUpdateOne) Mutation() *ContainerMutation {
 	return _u.mutation
@@ -1305,6 +1967,27 @@ func (_u *ContainerUpdateOne) RemoveEvents(v ...*ContainerEvent) *ContainerUpdat
 		ids[i] = v[i].ID
 	}
 	return _u.RemoveEventIDs(ids...)
+}
+
+// ClearMounts clears all "mounts" edges to the Mount entity.
+func (_u *ContainerUpdateOne) ClearMounts() *ContainerUpdateOne {
+	_u.mutation.ClearMounts()
+	return _u
+}
+
+// RemoveMountIDs removes the "mounts" edge to Mount entities by IDs.
+func (_u *ContainerUpdateOne) RemoveMountIDs(ids ...string) *ContainerUpdateOne {
+	_u.mutation.RemoveMountIDs(ids...)
+	return _u
+}
+
+// RemoveMounts removes "mounts" edges to Mount entities.
+func (_u *ContainerUpdateOne) RemoveMounts(v ...*Mount) *ContainerUpdateOne {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.RemoveMountIDs(ids...)
 }
 
 // Where appends a list predicates to the ContainerUpdate builder.
@@ -1367,6 +2050,11 @@ func (_u *ContainerUpdateOne) check() error {
 	if v, ok := _u.mutation.RestartPolicy(); ok {
 		if err := container.RestartPolicyValidator(v); err != nil {
 			return &ValidationError{Name: "restart_policy", err: fmt.Errorf(`ent: validator failed for field "Container.restart_policy": %w`, err)}
+		}
+	}
+	if v, ok := _u.mutation.Frozen(); ok {
+		if err := container.FrozenValidator(v); err != nil {
+			return &ValidationError{Name: "frozen", err: fmt.Errorf(`ent: validator failed for field "Container.frozen": %w`, err)}
 		}
 	}
 	if _u.mutation.OwnerCleared() && len(_u.mutation.OwnerIDs()) > 0 {
@@ -1437,6 +2125,24 @@ func (_u *ContainerUpdateOne) sqlSave(ctx context.Context) (_node *Container, er
 	if value, ok := _u.mutation.EngineStartedAt(); ok {
 		_spec.SetField(container.FieldEngineStartedAt, field.TypeString, value)
 	}
+	if value, ok := _u.mutation.Queued(); ok {
+		_spec.SetField(container.FieldQueued, field.TypeBool, value)
+	}
+	if value, ok := _u.mutation.QueuedAt(); ok {
+		_spec.SetField(container.FieldQueuedAt, field.TypeTime, value)
+	}
+	if _u.mutation.QueuedAtCleared() {
+		_spec.ClearField(container.FieldQueuedAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.QueuePosition(); ok {
+		_spec.SetField(container.FieldQueuePosition, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.AddedQueuePosition(); ok {
+		_spec.AddField(container.FieldQueuePosition, field.TypeInt, value)
+	}
+	if _u.mutation.QueuePositionCleared() {
+		_spec.ClearField(container.FieldQueuePosition, field.TypeInt)
+	}
 	if value, ok := _u.mutation.Failed(); ok {
 		_spec.SetField(container.FieldFailed, field.TypeBool, value)
 	}
@@ -1475,6 +2181,17 @@ func (_u *ContainerUpdateOne) sqlSave(ctx context.Context) (_node *Container, er
 	}
 	if value, ok := _u.mutation.AddedGpuLimit(); ok {
 		_spec.AddField(container.FieldGpuLimit, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.GpuDevices(); ok {
+		_spec.SetField(container.FieldGpuDevices, field.TypeJSON, value)
+	}
+	if value, ok := _u.mutation.AppendedGpuDevices(); ok {
+		_spec.AddModifier(func(u *sql.UpdateBuilder) {
+			sqljson.Append(u, container.FieldGpuDevices, value)
+		})
+	}
+	if _u.mutation.GpuDevicesCleared() {
+		_spec.ClearField(container.FieldGpuDevices, field.TypeJSON)
 	}
 	if value, ok := _u.mutation.AppliedCPU(); ok {
 		_spec.SetField(container.FieldAppliedCPU, field.TypeInt64, value)
@@ -1524,6 +2241,59 @@ func (_u *ContainerUpdateOne) sqlSave(ctx context.Context) (_node *Container, er
 	}
 	if _u.mutation.StoppedByCleared() {
 		_spec.ClearField(container.FieldStoppedBy, field.TypeString)
+	}
+	if value, ok := _u.mutation.Frozen(); ok {
+		_spec.SetField(container.FieldFrozen, field.TypeEnum, value)
+	}
+	if value, ok := _u.mutation.OomTold(); ok {
+		_spec.SetField(container.FieldOomTold, field.TypeBool, value)
+	}
+	if value, ok := _u.mutation.IdleTimeout(); ok {
+		_spec.SetField(container.FieldIdleTimeout, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.AddedIdleTimeout(); ok {
+		_spec.AddField(container.FieldIdleTimeout, field.TypeInt64, value)
+	}
+	if _u.mutation.IdleTimeoutCleared() {
+		_spec.ClearField(container.FieldIdleTimeout, field.TypeInt64)
+	}
+	if value, ok := _u.mutation.IdleSince(); ok {
+		_spec.SetField(container.FieldIdleSince, field.TypeTime, value)
+	}
+	if _u.mutation.IdleSinceCleared() {
+		_spec.ClearField(container.FieldIdleSince, field.TypeTime)
+	}
+	if value, ok := _u.mutation.CullAt(); ok {
+		_spec.SetField(container.FieldCullAt, field.TypeTime, value)
+	}
+	if _u.mutation.CullAtCleared() {
+		_spec.ClearField(container.FieldCullAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.LastActivityAt(); ok {
+		_spec.SetField(container.FieldLastActivityAt, field.TypeTime, value)
+	}
+	if _u.mutation.LastActivityAtCleared() {
+		_spec.ClearField(container.FieldLastActivityAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.Activity(); ok {
+		_spec.SetField(container.FieldActivity, field.TypeJSON, value)
+	}
+	if value, ok := _u.mutation.AppendedActivity(); ok {
+		_spec.AddModifier(func(u *sql.UpdateBuilder) {
+			sqljson.Append(u, container.FieldActivity, value)
+		})
+	}
+	if _u.mutation.ActivityCleared() {
+		_spec.ClearField(container.FieldActivity, field.TypeJSON)
+	}
+	if value, ok := _u.mutation.DiskUsed(); ok {
+		_spec.SetField(container.FieldDiskUsed, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.AddedDiskUsed(); ok {
+		_spec.AddField(container.FieldDiskUsed, field.TypeInt64, value)
+	}
+	if _u.mutation.DiskUsedCleared() {
+		_spec.ClearField(container.FieldDiskUsed, field.TypeInt64)
 	}
 	if value, ok := _u.mutation.LastExit(); ok {
 		_spec.SetField(container.FieldLastExit, field.TypeJSON, value)
@@ -1587,6 +2357,51 @@ func (_u *ContainerUpdateOne) sqlSave(ctx context.Context) (_node *Container, er
 			Bidi:    false,
 			Target: &sqlgraph.EdgeTarget{
 				IDSpec: sqlgraph.NewFieldSpec(containerevent.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
+	}
+	if _u.mutation.MountsCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   container.MountsTable,
+			Columns: []string{container.MountsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(mount.FieldID, field.TypeString),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.RemovedMountsIDs(); len(nodes) > 0 && !_u.mutation.MountsCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   container.MountsTable,
+			Columns: []string{container.MountsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(mount.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.MountsIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   container.MountsTable,
+			Columns: []string{container.MountsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(mount.FieldID, field.TypeString),
 			},
 		}
 		for _, k := range nodes {

@@ -15,12 +15,15 @@ import (
 	"github.com/mlride/mlride/ent/auditevent"
 	"github.com/mlride/mlride/ent/container"
 	"github.com/mlride/mlride/ent/containerevent"
+	"github.com/mlride/mlride/ent/device"
 	"github.com/mlride/mlride/ent/host"
 	"github.com/mlride/mlride/ent/image"
+	"github.com/mlride/mlride/ent/mount"
 	"github.com/mlride/mlride/ent/quota"
 	"github.com/mlride/mlride/ent/session"
 	"github.com/mlride/mlride/ent/usagerecord"
 	"github.com/mlride/mlride/ent/user"
+	"github.com/mlride/mlride/ent/volume"
 )
 
 // ent aliases to avoid import conflicts in user's code.
@@ -84,12 +87,15 @@ func checkColumn(t, c string) error {
 			auditevent.Table:     auditevent.ValidColumn,
 			container.Table:      container.ValidColumn,
 			containerevent.Table: containerevent.ValidColumn,
+			device.Table:         device.ValidColumn,
 			host.Table:           host.ValidColumn,
 			image.Table:          image.ValidColumn,
+			mount.Table:          mount.ValidColumn,
 			quota.Table:          quota.ValidColumn,
 			session.Table:        session.ValidColumn,
 			usagerecord.Table:    usagerecord.ValidColumn,
 			user.Table:           user.ValidColumn,
+			volume.Table:         volume.ValidColumn,
 		})
 	})
 	return columnCheck(t, c)

@@ -14,14 +14,17 @@ import (
 	"github.com/mlride/mlride/ent/auditevent"
 	"github.com/mlride/mlride/ent/container"
 	"github.com/mlride/mlride/ent/containerevent"
+	"github.com/mlride/mlride/ent/device"
 	"github.com/mlride/mlride/ent/host"
 	"github.com/mlride/mlride/ent/image"
+	"github.com/mlride/mlride/ent/mount"
 	"github.com/mlride/mlride/ent/predicate"
 	"github.com/mlride/mlride/ent/quota"
 	"github.com/mlride/mlride/ent/record"
 	"github.com/mlride/mlride/ent/session"
 	"github.com/mlride/mlride/ent/usagerecord"
 	"github.com/mlride/mlride/ent/user"
+	"github.com/mlride/mlride/ent/volume"
 )
 
 const (
@@ -36,12 +39,15 @@ const (
 	TypeAuditEvent     = "AuditEvent"
 	TypeContainer      = "Container"
 	TypeContainerEvent = "ContainerEvent"
+	TypeDevice         = "Device"
 	TypeHost           = "Host"
 	TypeImage          = "Image"
+	TypeMount          = "Mount"
 	TypeQuota          = "Quota"
 	TypeSession        = "Session"
 	TypeUsageRecord    = "UsageRecord"
 	TypeUser           = "User"
+	TypeVolume         = "Volume"
 )
 
 // AuditEventMutation represents an operation that mutates the AuditEvent nodes in the graph.
@@ -993,6 +999,10 @@ type ContainerMutation struct {
 	observed_run      *int
 	addobserved_run   *int
 	engine_started_at *string
+	queued            *bool
+	queued_at         *time.Time
+	queue_position    *int
+	addqueue_position *int
 	failed            *bool
 	status            *container.Status
 	status_message    *string
@@ -1004,6 +1014,8 @@ type ContainerMutation struct {
 	addmemory_limit   *record.Bytes
 	gpu_limit         *int
 	addgpu_limit      *int
+	gpu_devices       *[]string
+	appendgpu_devices []string
 	applied_cpu       *record.Cores
 	addapplied_cpu    *record.Cores
 	applied_memory    *record.Bytes
@@ -1018,6 +1030,17 @@ type ContainerMutation struct {
 	stop_grace        *int
 	addstop_grace     *int
 	stopped_by        *string
+	frozen            *container.Frozen
+	oom_told          *bool
+	idle_timeout      *record.Duration
+	addidle_timeout   *record.Duration
+	idle_since        *time.Time
+	cull_at           *time.Time
+	last_activity_at  *time.Time
+	activity          *[]string
+	appendactivity    []string
+	disk_used         *record.Bytes
+	adddisk_used      *record.Bytes
 	last_exit         **record.Exit
 	started_at        *time.Time
 	finished_at       *time.Time
@@ -1031,6 +1054,9 @@ type ContainerMutation struct {
 	events            map[string]struct{}
 	removedevents     map[string]struct{}
 	clearedevents     bool
+	mounts            map[string]struct{}
+	removedmounts     map[string]struct{}
+	clearedmounts     bool
 	done              bool
 	oldValue          func(context.Context) (*Container, error)
 	predicates        []predicate.Container
@@ -1468,6 +1494,161 @@ func (m *ContainerMutation) ResetEngineStartedAt() {
 	m.engine_started_at = nil
 }
 
+// SetQueued sets the "queued" field.
+func (m *ContainerMutation) SetQueued(b bool) {
+	m.queued = &b
+}
+
+// Queued returns the value of the "queued" field in the mutation.
+func (m *ContainerMutation) Queued() (r bool, exists bool) {
+	v := m.queued
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldQueued returns the old "queued" field's value of the Container entity.
+// If the Container object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ContainerMutation) OldQueued(ctx context.Context) (v bool, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldQueued is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldQueued requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldQueued: %w", err)
+	}
+	return oldValue.Queued, nil
+}
+
+// ResetQueued resets all changes to the "queued" field.
+func (m *ContainerMutation) ResetQueued() {
+	m.queued = nil
+}
+
+// SetQueuedAt sets the "queued_at" field.
+func (m *ContainerMutation) SetQueuedAt(t time.Time) {
+	m.queued_at = &t
+}
+
+// QueuedAt returns the value of the "queued_at" field in the mutation.
+func (m *ContainerMutation) QueuedAt() (r time.Time, exists bool) {
+	v := m.queued_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldQueuedAt returns the old "queued_at" field's value of the Container entity.
+// If the Container object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ContainerMutation) OldQueuedAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldQueuedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldQueuedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldQueuedAt: %w", err)
+	}
+	return oldValue.QueuedAt, nil
+}
+
+// ClearQueuedAt clears the value of the "queued_at" field.
+func (m *ContainerMutation) ClearQueuedAt() {
+	m.queued_at = nil
+	m.clearedFields[container.FieldQueuedAt] = struct{}{}
+}
+
+// QueuedAtCleared returns if the "queued_at" field was cleared in this mutation.
+func (m *ContainerMutation) QueuedAtCleared() bool {
+	_, ok := m.clearedFields[container.FieldQueuedAt]
+	return ok
+}
+
+// ResetQueuedAt resets all changes to the "queued_at" field.
+func (m *ContainerMutation) ResetQueuedAt() {
+	m.queued_at = nil
+	delete(m.clearedFields, container.FieldQueuedAt)
+}
+
+// SetQueuePosition sets the "queue_position" field.
+func (m *ContainerMutation) SetQueuePosition(i int) {
+	m.queue_position = &i
+	m.addqueue_position = nil
+}
+
+// QueuePosition returns the value of the "queue_position" field in the mutation.
+func (m *ContainerMutation) QueuePosition() (r int, exists bool) {
+	v := m.queue_position
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldQueuePosition returns the old "queue_position" field's value of the Container entity.
+// If the Container object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ContainerMutation) OldQueuePosition(ctx context.Context) (v *int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldQueuePosition is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldQueuePosition requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldQueuePosition: %w", err)
+	}
+	return oldValue.QueuePosition, nil
+}
+
+// AddQueuePosition adds i to the "queue_position" field.
+func (m *ContainerMutation) AddQueuePosition(i int) {
+	if m.addqueue_position != nil {
+		*m.addqueue_position += i
+	} else {
+		m.addqueue_position = &i
+	}
+}
+
+// AddedQueuePosition returns the value that was added to the "queue_position" field in this mutation.
+func (m *ContainerMutation) AddedQueuePosition() (r int, exists bool) {
+	v := m.addqueue_position
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ClearQueuePosition clears the value of the "queue_position" field.
+func (m *ContainerMutation) ClearQueuePosition() {
+	m.queue_position = nil
+	m.addqueue_position = nil
+	m.clearedFields[container.FieldQueuePosition] = struct{}{}
+}
+
+// QueuePositionCleared returns if the "queue_position" field was cleared in this mutation.
+func (m *ContainerMutation) QueuePositionCleared() bool {
+	_, ok := m.clearedFields[container.FieldQueuePosition]
+	return ok
+}
+
+// ResetQueuePosition resets all changes to the "queue_position" field.
+func (m *ContainerMutation) ResetQueuePosition() {
+	m.queue_position = nil
+	m.addqueue_position = nil
+	delete(m.clearedFields, container.FieldQueuePosition)
+}
+
 // SetFailed sets the "failed" field.
 func (m *ContainerMutation) SetFailed(b bool) {
 	m.failed = &b
@@ -1840,6 +2021,71 @@ func (m *ContainerMutation) AddedGpuLimit() (r int, exists bool) {
 func (m *ContainerMutation) ResetGpuLimit() {
 	m.gpu_limit = nil
 	m.addgpu_limit = nil
+}
+
+// SetGpuDevices sets the "gpu_devices" field.
+func (m *ContainerMutation) SetGpuDevices(s []string) {
+	m.gpu_devices = &s
+	m.appendgpu_devices = nil
+}
+
+// GpuDevices returns the value of the "gpu_devices" field in the mutation.
+func (m *ContainerMutation) GpuDevices() (r []string, exists bool) {
+	v := m.gpu_devices
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldGpuDevices returns the old "gpu_devices" field's value of the Container entity.
+// If the Container object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ContainerMutation) OldGpuDevices(ctx context.Context) (v []string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldGpuDevices is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldGpuDevices requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldGpuDevices: %w", err)
+	}
+	return oldValue.GpuDevices, nil
+}
+
+// AppendGpuDevices adds s to the "gpu_devices" field.
+func (m *ContainerMutation) AppendGpuDevices(s []string) {
+	m.appendgpu_devices = append(m.appendgpu_devices, s...)
+}
+
+// AppendedGpuDevices returns the list of values that were appended to the "gpu_devices" field in this mutation.
+func (m *ContainerMutation) AppendedGpuDevices() ([]string, bool) {
+	if len(m.appendgpu_devices) == 0 {
+		return nil, false
+	}
+	return m.appendgpu_devices, true
+}
+
+// ClearGpuDevices clears the value of the "gpu_devices" field.
+func (m *ContainerMutation) ClearGpuDevices() {
+	m.gpu_devices = nil
+	m.appendgpu_devices = nil
+	m.clearedFields[container.FieldGpuDevices] = struct{}{}
+}
+
+// GpuDevicesCleared returns if the "gpu_devices" field was cleared in this mutation.
+func (m *ContainerMutation) GpuDevicesCleared() bool {
+	_, ok := m.clearedFields[container.FieldGpuDevices]
+	return ok
+}
+
+// ResetGpuDevices resets all changes to the "gpu_devices" field.
+func (m *ContainerMutation) ResetGpuDevices() {
+	m.gpu_devices = nil
+	m.appendgpu_devices = nil
+	delete(m.clearedFields, container.FieldGpuDevices)
 }
 
 // SetAppliedCPU sets the "applied_cpu" field.
@@ -2253,6 +2499,430 @@ func (m *ContainerMutation) ResetStoppedBy() {
 	delete(m.clearedFields, container.FieldStoppedBy)
 }
 
+// SetFrozen sets the "frozen" field.
+func (m *ContainerMutation) SetFrozen(c container.Frozen) {
+	m.frozen = &c
+}
+
+// Frozen returns the value of the "frozen" field in the mutation.
+func (m *ContainerMutation) Frozen() (r container.Frozen, exists bool) {
+	v := m.frozen
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldFrozen returns the old "frozen" field's value of the Container entity.
+// If the Container object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ContainerMutation) OldFrozen(ctx context.Context) (v container.Frozen, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldFrozen is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldFrozen requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldFrozen: %w", err)
+	}
+	return oldValue.Frozen, nil
+}
+
+// ResetFrozen resets all changes to the "frozen" field.
+func (m *ContainerMutation) ResetFrozen() {
+	m.frozen = nil
+}
+
+// SetOomTold sets the "oom_told" field.
+func (m *ContainerMutation) SetOomTold(b bool) {
+	m.oom_told = &b
+}
+
+// OomTold returns the value of the "oom_told" field in the mutation.
+func (m *ContainerMutation) OomTold() (r bool, exists bool) {
+	v := m.oom_told
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldOomTold returns the old "oom_told" field's value of the Container entity.
+// If the Container object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ContainerMutation) OldOomTold(ctx context.Context) (v bool, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldOomTold is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldOomTold requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldOomTold: %w", err)
+	}
+	return oldValue.OomTold, nil
+}
+
+// ResetOomTold resets all changes to the "oom_told" field.
+func (m *ContainerMutation) ResetOomTold() {
+	m.oom_told = nil
+}
+
+// SetIdleTimeout sets the "idle_timeout" field.
+func (m *ContainerMutation) SetIdleTimeout(r record.Duration) {
+	m.idle_timeout = &r
+	m.addidle_timeout = nil
+}
+
+// IdleTimeout returns the value of the "idle_timeout" field in the mutation.
+func (m *ContainerMutation) IdleTimeout() (r record.Duration, exists bool) {
+	v := m.idle_timeout
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldIdleTimeout returns the old "idle_timeout" field's value of the Container entity.
+// If the Container object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ContainerMutation) OldIdleTimeout(ctx context.Context) (v *record.Duration, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldIdleTimeout is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldIdleTimeout requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldIdleTimeout: %w", err)
+	}
+	return oldValue.IdleTimeout, nil
+}
+
+// AddIdleTimeout adds r to the "idle_timeout" field.
+func (m *ContainerMutation) AddIdleTimeout(r record.Duration) {
+	if m.addidle_timeout != nil {
+		*m.addidle_timeout += r
+	} else {
+		m.addidle_timeout = &r
+	}
+}
+
+// AddedIdleTimeout returns the value that was added to the "idle_timeout" field in this mutation.
+func (m *ContainerMutation) AddedIdleTimeout() (r record.Duration, exists bool) {
+	v := m.addidle_timeout
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ClearIdleTimeout clears the value of the "idle_timeout" field.
+func (m *ContainerMutation) ClearIdleTimeout() {
+	m.idle_timeout = nil
+	m.addidle_timeout = nil
+	m.clearedFields[container.FieldIdleTimeout] = struct{}{}
+}
+
+// IdleTimeoutCleared returns if the "idle_timeout" field was cleared in this mutation.
+func (m *ContainerMutation) IdleTimeoutCleared() bool {
+	_, ok := m.clearedFields[container.FieldIdleTimeout]
+	return ok
+}
+
+// ResetIdleTimeout resets all changes to the "idle_timeout" field.
+func (m *ContainerMutation) ResetIdleTimeout() {
+	m.idle_timeout = nil
+	m.addidle_timeout = nil
+	delete(m.clearedFields, container.FieldIdleTimeout)
+}
+
+// SetIdleSince sets the "idle_since" field.
+func (m *ContainerMutation) SetIdleSince(t time.Time) {
+	m.idle_since = &t
+}
+
+// IdleSince returns the value of the "idle_since" field in the mutation.
+func (m *ContainerMutation) IdleSince() (r time.Time, exists bool) {
+	v := m.idle_since
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldIdleSince returns the old "idle_since" field's value of the Container entity.
+// If the Container object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ContainerMutation) OldIdleSince(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldIdleSince is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldIdleSince requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldIdleSince: %w", err)
+	}
+	return oldValue.IdleSince, nil
+}
+
+// ClearIdleSince clears the value of the "idle_since" field.
+func (m *ContainerMutation) ClearIdleSince() {
+	m.idle_since = nil
+	m.clearedFields[container.FieldIdleSince] = struct{}{}
+}
+
+// IdleSinceCleared returns if the "idle_since" field was cleared in this mutation.
+func (m *ContainerMutation) IdleSinceCleared() bool {
+	_, ok := m.clearedFields[container.FieldIdleSince]
+	return ok
+}
+
+// ResetIdleSince resets all changes to the "idle_since" field.
+func (m *ContainerMutation) ResetIdleSince() {
+	m.idle_since = nil
+	delete(m.clearedFields, container.FieldIdleSince)
+}
+
+// SetCullAt sets the "cull_at" field.
+func (m *ContainerMutation) SetCullAt(t time.Time) {
+	m.cull_at = &t
+}
+
+// CullAt returns the value of the "cull_at" field in the mutation.
+func (m *ContainerMutation) CullAt() (r time.Time, exists bool) {
+	v := m.cull_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCullAt returns the old "cull_at" field's value of the Container entity.
+// If the Container object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ContainerMutation) OldCullAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCullAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCullAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCullAt: %w", err)
+	}
+	return oldValue.CullAt, nil
+}
+
+// ClearCullAt clears the value of the "cull_at" field.
+func (m *ContainerMutation) ClearCullAt() {
+	m.cull_at = nil
+	m.clearedFields[container.FieldCullAt] = struct{}{}
+}
+
+// CullAtCleared returns if the "cull_at" field was cleared in this mutation.
+func (m *ContainerMutation) CullAtCleared() bool {
+	_, ok := m.clearedFields[container.FieldCullAt]
+	return ok
+}
+
+// ResetCullAt resets all changes to the "cull_at" field.
+func (m *ContainerMutation) ResetCullAt() {
+	m.cull_at = nil
+	delete(m.clearedFields, container.FieldCullAt)
+}
+
+// SetLastActivityAt sets the "last_activity_at" field.
+func (m *ContainerMutation) SetLastActivityAt(t time.Time) {
+	m.last_activity_at = &t
+}
+
+// LastActivityAt returns the value of the "last_activity_at" field in the mutation.
+func (m *ContainerMutation) LastActivityAt() (r time.Time, exists bool) {
+	v := m.last_activity_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldLastActivityAt returns the old "last_activity_at" field's value of the Container entity.
+// If the Container object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ContainerMutation) OldLastActivityAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldLastActivityAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldLastActivityAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldLastActivityAt: %w", err)
+	}
+	return oldValue.LastActivityAt, nil
+}
+
+// ClearLastActivityAt clears the value of the "last_activity_at" field.
+func (m *ContainerMutation) ClearLastActivityAt() {
+	m.last_activity_at = nil
+	m.clearedFields[container.FieldLastActivityAt] = struct{}{}
+}
+
+// LastActivityAtCleared returns if the "last_activity_at" field was cleared in this mutation.
+func (m *ContainerMutation) LastActivityAtCleared() bool {
+	_, ok := m.clearedFields[container.FieldLastActivityAt]
+	return ok
+}
+
+// ResetLastActivityAt resets all changes to the "last_activity_at" field.
+func (m *ContainerMutation) ResetLastActivityAt() {
+	m.last_activity_at = nil
+	delete(m.clearedFields, container.FieldLastActivityAt)
+}
+
+// SetActivity sets the "activity" field.
+func (m *ContainerMutation) SetActivity(s []string) {
+	m.activity = &s
+	m.appendactivity = nil
+}
+
+// Activity returns the value of the "activity" field in the mutation.
+func (m *ContainerMutation) Activity() (r []string, exists bool) {
+	v := m.activity
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldActivity returns the old "activity" field's value of the Container entity.
+// If the Container object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ContainerMutation) OldActivity(ctx context.Context) (v []string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldActivity is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldActivity requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldActivity: %w", err)
+	}
+	return oldValue.Activity, nil
+}
+
+// AppendActivity adds s to the "activity" field.
+func (m *ContainerMutation) AppendActivity(s []string) {
+	m.appendactivity = append(m.appendactivity, s...)
+}
+
+// AppendedActivity returns the list of values that were appended to the "activity" field in this mutation.
+func (m *ContainerMutation) AppendedActivity() ([]string, bool) {
+	if len(m.appendactivity) == 0 {
+		return nil, false
+	}
+	return m.appendactivity, true
+}
+
+// ClearActivity clears the value of the "activity" field.
+func (m *ContainerMutation) ClearActivity() {
+	m.activity = nil
+	m.appendactivity = nil
+	m.clearedFields[container.FieldActivity] = struct{}{}
+}
+
+// ActivityCleared returns if the "activity" field was cleared in this mutation.
+func (m *ContainerMutation) ActivityCleared() bool {
+	_, ok := m.clearedFields[container.FieldActivity]
+	return ok
+}
+
+// ResetActivity resets all changes to the "activity" field.
+func (m *ContainerMutation) ResetActivity() {
+	m.activity = nil
+	m.appendactivity = nil
+	delete(m.clearedFields, container.FieldActivity)
+}
+
+// SetDiskUsed sets the "disk_used" field.
+func (m *ContainerMutation) SetDiskUsed(r record.Bytes) {
+	m.disk_used = &r
+	m.adddisk_used = nil
+}
+
+// DiskUsed returns the value of the "disk_used" field in the mutation.
+func (m *ContainerMutation) DiskUsed() (r record.Bytes, exists bool) {
+	v := m.disk_used
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldDiskUsed returns the old "disk_used" field's value of the Container entity.
+// If the Container object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ContainerMutation) OldDiskUsed(ctx context.Context) (v *record.Bytes, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldDiskUsed is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldDiskUsed requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldDiskUsed: %w", err)
+	}
+	return oldValue.DiskUsed, nil
+}
+
+// AddDiskUsed adds r to the "disk_used" field.
+func (m *ContainerMutation) AddDiskUsed(r record.Bytes) {
+	if m.adddisk_used != nil {
+		*m.adddisk_used += r
+	} else {
+		m.adddisk_used = &r
+	}
+}
+
+// AddedDiskUsed returns the value that was added to the "disk_used" field in this mutation.
+func (m *ContainerMutation) AddedDiskUsed() (r record.Bytes, exists bool) {
+	v := m.adddisk_used
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ClearDiskUsed clears the value of the "disk_used" field.
+func (m *ContainerMutation) ClearDiskUsed() {
+	m.disk_used = nil
+	m.adddisk_used = nil
+	m.clearedFields[container.FieldDiskUsed] = struct{}{}
+}
+
+// DiskUsedCleared returns if the "disk_used" field was cleared in this mutation.
+func (m *ContainerMutation) DiskUsedCleared() bool {
+	_, ok := m.clearedFields[container.FieldDiskUsed]
+	return ok
+}
+
+// ResetDiskUsed resets all changes to the "disk_used" field.
+func (m *ContainerMutation) ResetDiskUsed() {
+	m.disk_used = nil
+	m.adddisk_used = nil
+	delete(m.clearedFields, container.FieldDiskUsed)
+}
+
 // SetLastExit sets the "last_exit" field.
 func (m *ContainerMutation) SetLastExit(r *record.Exit) {
 	m.last_exit = &r
@@ -2593,6 +3263,60 @@ func (m *ContainerMutation) ResetEvents() {
 	m.removedevents = nil
 }
 
+// AddMountIDs adds the "mounts" edge to the Mount entity by ids.
+func (m *ContainerMutation) AddMountIDs(ids ...string) {
+	if m.mounts == nil {
+		m.mounts = make(map[string]struct{})
+	}
+	for i := range ids {
+		m.mounts[ids[i]] = struct{}{}
+	}
+}
+
+// ClearMounts clears the "mounts" edge to the Mount entity.
+func (m *ContainerMutation) ClearMounts() {
+	m.clearedmounts = true
+}
+
+// MountsCleared reports if the "mounts" edge to the Mount entity was cleared.
+func (m *ContainerMutation) MountsCleared() bool {
+	return m.clearedmounts
+}
+
+// RemoveMountIDs removes the "mounts" edge to the Mount entity by IDs.
+func (m *ContainerMutation) RemoveMountIDs(ids ...string) {
+	if m.removedmounts == nil {
+		m.removedmounts = make(map[string]struct{})
+	}
+	for i := range ids {
+		delete(m.mounts, ids[i])
+		m.removedmounts[ids[i]] = struct{}{}
+	}
+}
+
+// RemovedMounts returns the removed IDs of the "mounts" edge to the Mount entity.
+func (m *ContainerMutation) RemovedMountsIDs() (ids []string) {
+	for id := range m.removedmounts {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// MountsIDs returns the "mounts" edge IDs in the mutation.
+func (m *ContainerMutation) MountsIDs() (ids []string) {
+	for id := range m.mounts {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// ResetMounts resets all changes to the "mounts" edge.
+func (m *ContainerMutation) ResetMounts() {
+	m.mounts = nil
+	m.clearedmounts = false
+	m.removedmounts = nil
+}
+
 // Where appends a list predicates to the ContainerMutation builder.
 func (m *ContainerMutation) Where(ps ...predicate.Container) {
 	m.predicates = append(m.predicates, ps...)
@@ -2627,7 +3351,7 @@ func (m *ContainerMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *ContainerMutation) Fields() []string {
-	fields := make([]string, 0, 29)
+	fields := make([]string, 0, 41)
 	if m.name != nil {
 		fields = append(fields, container.FieldName)
 	}
@@ -2651,6 +3375,15 @@ func (m *ContainerMutation) Fields() []string {
 	}
 	if m.engine_started_at != nil {
 		fields = append(fields, container.FieldEngineStartedAt)
+	}
+	if m.queued != nil {
+		fields = append(fields, container.FieldQueued)
+	}
+	if m.queued_at != nil {
+		fields = append(fields, container.FieldQueuedAt)
+	}
+	if m.queue_position != nil {
+		fields = append(fields, container.FieldQueuePosition)
 	}
 	if m.failed != nil {
 		fields = append(fields, container.FieldFailed)
@@ -2676,6 +3409,9 @@ func (m *ContainerMutation) Fields() []string {
 	if m.gpu_limit != nil {
 		fields = append(fields, container.FieldGpuLimit)
 	}
+	if m.gpu_devices != nil {
+		fields = append(fields, container.FieldGpuDevices)
+	}
 	if m.applied_cpu != nil {
 		fields = append(fields, container.FieldAppliedCPU)
 	}
@@ -2699,6 +3435,30 @@ func (m *ContainerMutation) Fields() []string {
 	}
 	if m.stopped_by != nil {
 		fields = append(fields, container.FieldStoppedBy)
+	}
+	if m.frozen != nil {
+		fields = append(fields, container.FieldFrozen)
+	}
+	if m.oom_told != nil {
+		fields = append(fields, container.FieldOomTold)
+	}
+	if m.idle_timeout != nil {
+		fields = append(fields, container.FieldIdleTimeout)
+	}
+	if m.idle_since != nil {
+		fields = append(fields, container.FieldIdleSince)
+	}
+	if m.cull_at != nil {
+		fields = append(fields, container.FieldCullAt)
+	}
+	if m.last_activity_at != nil {
+		fields = append(fields, container.FieldLastActivityAt)
+	}
+	if m.activity != nil {
+		fields = append(fields, container.FieldActivity)
+	}
+	if m.disk_used != nil {
+		fields = append(fields, container.FieldDiskUsed)
 	}
 	if m.last_exit != nil {
 		fields = append(fields, container.FieldLastExit)
@@ -2739,6 +3499,12 @@ func (m *ContainerMutation) Field(name string) (ent.Value, bool) {
 		return m.ObservedRun()
 	case container.FieldEngineStartedAt:
 		return m.EngineStartedAt()
+	case container.FieldQueued:
+		return m.Queued()
+	case container.FieldQueuedAt:
+		return m.QueuedAt()
+	case container.FieldQueuePosition:
+		return m.QueuePosition()
 	case container.FieldFailed:
 		return m.Failed()
 	case container.FieldStatus:
@@ -2755,6 +3521,8 @@ func (m *ContainerMutation) Field(name string) (ent.Value, bool) {
 		return m.MemoryLimit()
 	case container.FieldGpuLimit:
 		return m.GpuLimit()
+	case container.FieldGpuDevices:
+		return m.GpuDevices()
 	case container.FieldAppliedCPU:
 		return m.AppliedCPU()
 	case container.FieldAppliedMemory:
@@ -2771,6 +3539,22 @@ func (m *ContainerMutation) Field(name string) (ent.Value, bool) {
 		return m.StopGrace()
 	case container.FieldStoppedBy:
 		return m.StoppedBy()
+	case container.FieldFrozen:
+		return m.Frozen()
+	case container.FieldOomTold:
+		return m.OomTold()
+	case container.FieldIdleTimeout:
+		return m.IdleTimeout()
+	case container.FieldIdleSince:
+		return m.IdleSince()
+	case container.FieldCullAt:
+		return m.CullAt()
+	case container.FieldLastActivityAt:
+		return m.LastActivityAt()
+	case container.FieldActivity:
+		return m.Activity()
+	case container.FieldDiskUsed:
+		return m.DiskUsed()
 	case container.FieldLastExit:
 		return m.LastExit()
 	case container.FieldStartedAt:
@@ -2806,6 +3590,12 @@ func (m *ContainerMutation) OldField(ctx context.Context, name string) (ent.Valu
 		return m.OldObservedRun(ctx)
 	case container.FieldEngineStartedAt:
 		return m.OldEngineStartedAt(ctx)
+	case container.FieldQueued:
+		return m.OldQueued(ctx)
+	case container.FieldQueuedAt:
+		return m.OldQueuedAt(ctx)
+	case container.FieldQueuePosition:
+		return m.OldQueuePosition(ctx)
 	case container.FieldFailed:
 		return m.OldFailed(ctx)
 	case container.FieldStatus:
@@ -2822,6 +3612,8 @@ func (m *ContainerMutation) OldField(ctx context.Context, name string) (ent.Valu
 		return m.OldMemoryLimit(ctx)
 	case container.FieldGpuLimit:
 		return m.OldGpuLimit(ctx)
+	case container.FieldGpuDevices:
+		return m.OldGpuDevices(ctx)
 	case container.FieldAppliedCPU:
 		return m.OldAppliedCPU(ctx)
 	case container.FieldAppliedMemory:
@@ -2838,6 +3630,22 @@ func (m *ContainerMutation) OldField(ctx context.Context, name string) (ent.Valu
 		return m.OldStopGrace(ctx)
 	case container.FieldStoppedBy:
 		return m.OldStoppedBy(ctx)
+	case container.FieldFrozen:
+		return m.OldFrozen(ctx)
+	case container.FieldOomTold:
+		return m.OldOomTold(ctx)
+	case container.FieldIdleTimeout:
+		return m.OldIdleTimeout(ctx)
+	case container.FieldIdleSince:
+		return m.OldIdleSince(ctx)
+	case container.FieldCullAt:
+		return m.OldCullAt(ctx)
+	case container.FieldLastActivityAt:
+		return m.OldLastActivityAt(ctx)
+	case container.FieldActivity:
+		return m.OldActivity(ctx)
+	case container.FieldDiskUsed:
+		return m.OldDiskUsed(ctx)
 	case container.FieldLastExit:
 		return m.OldLastExit(ctx)
 	case container.FieldStartedAt:
@@ -2913,6 +3721,27 @@ func (m *ContainerMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetEngineStartedAt(v)
 		return nil
+	case container.FieldQueued:
+		v, ok := value.(bool)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetQueued(v)
+		return nil
+	case container.FieldQueuedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetQueuedAt(v)
+		return nil
+	case container.FieldQueuePosition:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetQueuePosition(v)
+		return nil
 	case container.FieldFailed:
 		v, ok := value.(bool)
 		if !ok {
@@ -2968,6 +3797,13 @@ func (m *ContainerMutation) SetField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetGpuLimit(v)
+		return nil
+	case container.FieldGpuDevices:
+		v, ok := value.([]string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetGpuDevices(v)
 		return nil
 	case container.FieldAppliedCPU:
 		v, ok := value.(record.Cores)
@@ -3025,6 +3861,62 @@ func (m *ContainerMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetStoppedBy(v)
 		return nil
+	case container.FieldFrozen:
+		v, ok := value.(container.Frozen)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetFrozen(v)
+		return nil
+	case container.FieldOomTold:
+		v, ok := value.(bool)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetOomTold(v)
+		return nil
+	case container.FieldIdleTimeout:
+		v, ok := value.(record.Duration)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetIdleTimeout(v)
+		return nil
+	case container.FieldIdleSince:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetIdleSince(v)
+		return nil
+	case container.FieldCullAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCullAt(v)
+		return nil
+	case container.FieldLastActivityAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetLastActivityAt(v)
+		return nil
+	case container.FieldActivity:
+		v, ok := value.([]string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetActivity(v)
+		return nil
+	case container.FieldDiskUsed:
+		v, ok := value.(record.Bytes)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetDiskUsed(v)
+		return nil
 	case container.FieldLastExit:
 		v, ok := value.(*record.Exit)
 		if !ok {
@@ -3074,6 +3966,9 @@ func (m *ContainerMutation) AddedFields() []string {
 	if m.addobserved_run != nil {
 		fields = append(fields, container.FieldObservedRun)
 	}
+	if m.addqueue_position != nil {
+		fields = append(fields, container.FieldQueuePosition)
+	}
 	if m.addcpu_limit != nil {
 		fields = append(fields, container.FieldCPULimit)
 	}
@@ -3095,6 +3990,12 @@ func (m *ContainerMutation) AddedFields() []string {
 	if m.addstop_grace != nil {
 		fields = append(fields, container.FieldStopGrace)
 	}
+	if m.addidle_timeout != nil {
+		fields = append(fields, container.FieldIdleTimeout)
+	}
+	if m.adddisk_used != nil {
+		fields = append(fields, container.FieldDiskUsed)
+	}
 	return fields
 }
 
@@ -3107,6 +4008,8 @@ func (m *ContainerMutation) AddedField(name string) (ent.Value, bool) {
 		return m.AddedRun()
 	case container.FieldObservedRun:
 		return m.AddedObservedRun()
+	case container.FieldQueuePosition:
+		return m.AddedQueuePosition()
 	case container.FieldCPULimit:
 		return m.AddedCPULimit()
 	case container.FieldMemoryLimit:
@@ -3121,6 +4024,10 @@ func (m *ContainerMutation) AddedField(name string) (ent.Value, bool) {
 		return m.AddedRestarts()
 	case container.FieldStopGrace:
 		return m.AddedStopGrace()
+	case container.FieldIdleTimeout:
+		return m.AddedIdleTimeout()
+	case container.FieldDiskUsed:
+		return m.AddedDiskUsed()
 	}
 	return nil, false
 }
@@ -3143,6 +4050,13 @@ func (m *ContainerMutation) AddField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.AddObservedRun(v)
+		return nil
+	case container.FieldQueuePosition:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddQueuePosition(v)
 		return nil
 	case container.FieldCPULimit:
 		v, ok := value.(record.Cores)
@@ -3193,6 +4107,20 @@ func (m *ContainerMutation) AddField(name string, value ent.Value) error {
 		}
 		m.AddStopGrace(v)
 		return nil
+	case container.FieldIdleTimeout:
+		v, ok := value.(record.Duration)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddIdleTimeout(v)
+		return nil
+	case container.FieldDiskUsed:
+		v, ok := value.(record.Bytes)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddDiskUsed(v)
+		return nil
 	}
 	return fmt.Errorf("unknown Container numeric field %s", name)
 }
@@ -3201,14 +4129,41 @@ func (m *ContainerMutation) AddField(name string, value ent.Value) error {
 // mutation.
 func (m *ContainerMutation) ClearedFields() []string {
 	var fields []string
+	if m.FieldCleared(container.FieldQueuedAt) {
+		fields = append(fields, container.FieldQueuedAt)
+	}
+	if m.FieldCleared(container.FieldQueuePosition) {
+		fields = append(fields, container.FieldQueuePosition)
+	}
 	if m.FieldCleared(container.FieldStatusMessage) {
 		fields = append(fields, container.FieldStatusMessage)
 	}
 	if m.FieldCleared(container.FieldReservedAt) {
 		fields = append(fields, container.FieldReservedAt)
 	}
+	if m.FieldCleared(container.FieldGpuDevices) {
+		fields = append(fields, container.FieldGpuDevices)
+	}
 	if m.FieldCleared(container.FieldStoppedBy) {
 		fields = append(fields, container.FieldStoppedBy)
+	}
+	if m.FieldCleared(container.FieldIdleTimeout) {
+		fields = append(fields, container.FieldIdleTimeout)
+	}
+	if m.FieldCleared(container.FieldIdleSince) {
+		fields = append(fields, container.FieldIdleSince)
+	}
+	if m.FieldCleared(container.FieldCullAt) {
+		fields = append(fields, container.FieldCullAt)
+	}
+	if m.FieldCleared(container.FieldLastActivityAt) {
+		fields = append(fields, container.FieldLastActivityAt)
+	}
+	if m.FieldCleared(container.FieldActivity) {
+		fields = append(fields, container.FieldActivity)
+	}
+	if m.FieldCleared(container.FieldDiskUsed) {
+		fields = append(fields, container.FieldDiskUsed)
 	}
 	if m.FieldCleared(container.FieldLastExit) {
 		fields = append(fields, container.FieldLastExit)
@@ -3236,14 +4191,41 @@ func (m *ContainerMutation) FieldCleared(name string) bool {
 // error if the field is not defined in the schema.
 func (m *ContainerMutation) ClearField(name string) error {
 	switch name {
+	case container.FieldQueuedAt:
+		m.ClearQueuedAt()
+		return nil
+	case container.FieldQueuePosition:
+		m.ClearQueuePosition()
+		return nil
 	case container.FieldStatusMessage:
 		m.ClearStatusMessage()
 		return nil
 	case container.FieldReservedAt:
 		m.ClearReservedAt()
 		return nil
+	case container.FieldGpuDevices:
+		m.ClearGpuDevices()
+		return nil
 	case container.FieldStoppedBy:
 		m.ClearStoppedBy()
+		return nil
+	case container.FieldIdleTimeout:
+		m.ClearIdleTimeout()
+		return nil
+	case container.FieldIdleSince:
+		m.ClearIdleSince()
+		return nil
+	case container.FieldCullAt:
+		m.ClearCullAt()
+		return nil
+	case container.FieldLastActivityAt:
+		m.ClearLastActivityAt()
+		return nil
+	case container.FieldActivity:
+		m.ClearActivity()
+		return nil
+	case container.FieldDiskUsed:
+		m.ClearDiskUsed()
 		return nil
 	case container.FieldLastExit:
 		m.ClearLastExit()
@@ -3289,6 +4271,15 @@ func (m *ContainerMutation) ResetField(name string) error {
 	case container.FieldEngineStartedAt:
 		m.ResetEngineStartedAt()
 		return nil
+	case container.FieldQueued:
+		m.ResetQueued()
+		return nil
+	case container.FieldQueuedAt:
+		m.ResetQueuedAt()
+		return nil
+	case container.FieldQueuePosition:
+		m.ResetQueuePosition()
+		return nil
 	case container.FieldFailed:
 		m.ResetFailed()
 		return nil
@@ -3312,6 +4303,9 @@ func (m *ContainerMutation) ResetField(name string) error {
 		return nil
 	case container.FieldGpuLimit:
 		m.ResetGpuLimit()
+		return nil
+	case container.FieldGpuDevices:
+		m.ResetGpuDevices()
 		return nil
 	case container.FieldAppliedCPU:
 		m.ResetAppliedCPU()
@@ -3337,6 +4331,30 @@ func (m *ContainerMutation) ResetField(name string) error {
 	case container.FieldStoppedBy:
 		m.ResetStoppedBy()
 		return nil
+	case container.FieldFrozen:
+		m.ResetFrozen()
+		return nil
+	case container.FieldOomTold:
+		m.ResetOomTold()
+		return nil
+	case container.FieldIdleTimeout:
+		m.ResetIdleTimeout()
+		return nil
+	case container.FieldIdleSince:
+		m.ResetIdleSince()
+		return nil
+	case container.FieldCullAt:
+		m.ResetCullAt()
+		return nil
+	case container.FieldLastActivityAt:
+		m.ResetLastActivityAt()
+		return nil
+	case container.FieldActivity:
+		m.ResetActivity()
+		return nil
+	case container.FieldDiskUsed:
+		m.ResetDiskUsed()
+		return nil
 	case container.FieldLastExit:
 		m.ResetLastExit()
 		return nil
@@ -3358,7 +4376,7 @@ func (m *ContainerMutation) ResetField(name string) error {
 
 // AddedEdges returns all edge names that were set/added in this mutation.
 func (m *ContainerMutation) AddedEdges() []string {
-	edges := make([]string, 0, 3)
+	edges := make([]string, 0, 4)
 	if m.owner != nil {
 		edges = append(edges, container.EdgeOwner)
 	}
@@ -3367,6 +4385,9 @@ func (m *ContainerMutation) AddedEdges() []string {
 	}
 	if m.events != nil {
 		edges = append(edges, container.EdgeEvents)
+	}
+	if m.mounts != nil {
+		edges = append(edges, container.EdgeMounts)
 	}
 	return edges
 }
@@ -3389,15 +4410,24 @@ func (m *ContainerMutation) AddedIDs(name string) []ent.Value {
 			ids = append(ids, id)
 		}
 		return ids
+	case container.EdgeMounts:
+		ids := make([]ent.Value, 0, len(m.mounts))
+		for id := range m.mounts {
+			ids = append(ids, id)
+		}
+		return ids
 	}
 	return nil
 }
 
 // RemovedEdges returns all edge names that were removed in this mutation.
 func (m *ContainerMutation) RemovedEdges() []string {
-	edges := make([]string, 0, 3)
+	edges := make([]string, 0, 4)
 	if m.removedevents != nil {
 		edges = append(edges, container.EdgeEvents)
+	}
+	if m.removedmounts != nil {
+		edges = append(edges, container.EdgeMounts)
 	}
 	return edges
 }
@@ -3412,13 +4442,19 @@ func (m *ContainerMutation) RemovedIDs(name string) []ent.Value {
 			ids = append(ids, id)
 		}
 		return ids
+	case container.EdgeMounts:
+		ids := make([]ent.Value, 0, len(m.removedmounts))
+		for id := range m.removedmounts {
+			ids = append(ids, id)
+		}
+		return ids
 	}
 	return nil
 }
 
 // ClearedEdges returns all edge names that were cleared in this mutation.
 func (m *ContainerMutation) ClearedEdges() []string {
-	edges := make([]string, 0, 3)
+	edges := make([]string, 0, 4)
 	if m.clearedowner {
 		edges = append(edges, container.EdgeOwner)
 	}
@@ -3427,6 +4463,9 @@ func (m *ContainerMutation) ClearedEdges() []string {
 	}
 	if m.clearedevents {
 		edges = append(edges, container.EdgeEvents)
+	}
+	if m.clearedmounts {
+		edges = append(edges, container.EdgeMounts)
 	}
 	return edges
 }
@@ -3441,6 +4480,8 @@ func (m *ContainerMutation) EdgeCleared(name string) bool {
 		return m.clearedimage
 	case container.EdgeEvents:
 		return m.clearedevents
+	case container.EdgeMounts:
+		return m.clearedmounts
 	}
 	return false
 }
@@ -3471,6 +4512,9 @@ func (m *ContainerMutation) ResetEdge(name string) error {
 		return nil
 	case container.EdgeEvents:
 		m.ResetEvents()
+		return nil
+	case container.EdgeMounts:
+		m.ResetMounts()
 		return nil
 	}
 	return fmt.Errorf("unknown Container edge %s", name)
@@ -4144,6 +5188,522 @@ func (m *ContainerEventMutation) ResetEdge(name string) error {
 		return nil
 	}
 	return fmt.Errorf("unknown ContainerEvent edge %s", name)
+}
+
+// DeviceMutation represents an operation that mutates the Device nodes in the graph.
+type DeviceMutation struct {
+	config
+	op            Op
+	typ           string
+	id            *string
+	device        *string
+	name          *string
+	present       *bool
+	container_id  *string
+	clearedFields map[string]struct{}
+	done          bool
+	oldValue      func(context.Context) (*Device, error)
+	predicates    []predicate.Device
+}
+
+var _ ent.Mutation = (*DeviceMutation)(nil)
+
+// deviceOption allows management of the mutation configuration using functional options.
+type deviceOption func(*DeviceMutation)
+
+// newDeviceMutation creates new mutation for the Device entity.
+func newDeviceMutation(c config, op Op, opts ...deviceOption) *DeviceMutation {
+	m := &DeviceMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeDevice,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withDeviceID sets the ID field of the mutation.
+func withDeviceID(id string) deviceOption {
+	return func(m *DeviceMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *Device
+		)
+		m.oldValue = func(ctx context.Context) (*Device, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().Device.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withDevice sets the old Device of the mutation.
+func withDevice(node *Device) deviceOption {
+	return func(m *DeviceMutation) {
+		m.oldValue = func(context.Context) (*Device, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m DeviceMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m DeviceMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("ent: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of Device entities.
+func (m *DeviceMutation) SetID(id string) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *DeviceMutation) ID() (id string, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *DeviceMutation) IDs(ctx context.Context) ([]string, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []string{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().Device.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetDevice sets the "device" field.
+func (m *DeviceMutation) SetDevice(s string) {
+	m.device = &s
+}
+
+// Device returns the value of the "device" field in the mutation.
+func (m *DeviceMutation) Device() (r string, exists bool) {
+	v := m.device
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldDevice returns the old "device" field's value of the Device entity.
+// If the Device object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *DeviceMutation) OldDevice(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldDevice is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldDevice requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldDevice: %w", err)
+	}
+	return oldValue.Device, nil
+}
+
+// ResetDevice resets all changes to the "device" field.
+func (m *DeviceMutation) ResetDevice() {
+	m.device = nil
+}
+
+// SetName sets the "name" field.
+func (m *DeviceMutation) SetName(s string) {
+	m.name = &s
+}
+
+// Name returns the value of the "name" field in the mutation.
+func (m *DeviceMutation) Name() (r string, exists bool) {
+	v := m.name
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldName returns the old "name" field's value of the Device entity.
+// If the Device object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *DeviceMutation) OldName(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldName is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldName requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldName: %w", err)
+	}
+	return oldValue.Name, nil
+}
+
+// ResetName resets all changes to the "name" field.
+func (m *DeviceMutation) ResetName() {
+	m.name = nil
+}
+
+// SetPresent sets the "present" field.
+func (m *DeviceMutation) SetPresent(b bool) {
+	m.present = &b
+}
+
+// Present returns the value of the "present" field in the mutation.
+func (m *DeviceMutation) Present() (r bool, exists bool) {
+	v := m.present
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldPresent returns the old "present" field's value of the Device entity.
+// If the Device object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *DeviceMutation) OldPresent(ctx context.Context) (v bool, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldPresent is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldPresent requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldPresent: %w", err)
+	}
+	return oldValue.Present, nil
+}
+
+// ResetPresent resets all changes to the "present" field.
+func (m *DeviceMutation) ResetPresent() {
+	m.present = nil
+}
+
+// SetContainerID sets the "container_id" field.
+func (m *DeviceMutation) SetContainerID(s string) {
+	m.container_id = &s
+}
+
+// ContainerID returns the value of the "container_id" field in the mutation.
+func (m *DeviceMutation) ContainerID() (r string, exists bool) {
+	v := m.container_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldContainerID returns the old "container_id" field's value of the Device entity.
+// If the Device object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *DeviceMutation) OldContainerID(ctx context.Context) (v *string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldContainerID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldContainerID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldContainerID: %w", err)
+	}
+	return oldValue.ContainerID, nil
+}
+
+// ClearContainerID clears the value of the "container_id" field.
+func (m *DeviceMutation) ClearContainerID() {
+	m.container_id = nil
+	m.clearedFields[device.FieldContainerID] = struct{}{}
+}
+
+// ContainerIDCleared returns if the "container_id" field was cleared in this mutation.
+func (m *DeviceMutation) ContainerIDCleared() bool {
+	_, ok := m.clearedFields[device.FieldContainerID]
+	return ok
+}
+
+// ResetContainerID resets all changes to the "container_id" field.
+func (m *DeviceMutation) ResetContainerID() {
+	m.container_id = nil
+	delete(m.clearedFields, device.FieldContainerID)
+}
+
+// Where appends a list predicates to the DeviceMutation builder.
+func (m *DeviceMutation) Where(ps ...predicate.Device) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the DeviceMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *DeviceMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.Device, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *DeviceMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *DeviceMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (Device).
+func (m *DeviceMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *DeviceMutation) Fields() []string {
+	fields := make([]string, 0, 4)
+	if m.device != nil {
+		fields = append(fields, device.FieldDevice)
+	}
+	if m.name != nil {
+		fields = append(fields, device.FieldName)
+	}
+	if m.present != nil {
+		fields = append(fields, device.FieldPresent)
+	}
+	if m.container_id != nil {
+		fields = append(fields, device.FieldContainerID)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *DeviceMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case device.FieldDevice:
+		return m.Device()
+	case device.FieldName:
+		return m.Name()
+	case device.FieldPresent:
+		return m.Present()
+	case device.FieldContainerID:
+		return m.ContainerID()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *DeviceMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case device.FieldDevice:
+		return m.OldDevice(ctx)
+	case device.FieldName:
+		return m.OldName(ctx)
+	case device.FieldPresent:
+		return m.OldPresent(ctx)
+	case device.FieldContainerID:
+		return m.OldContainerID(ctx)
+	}
+	return nil, fmt.Errorf("unknown Device field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *DeviceMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case device.FieldDevice:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetDevice(v)
+		return nil
+	case device.FieldName:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetName(v)
+		return nil
+	case device.FieldPresent:
+		v, ok := value.(bool)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetPresent(v)
+		return nil
+	case device.FieldContainerID:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetContainerID(v)
+		return nil
+	}
+	return fmt.Errorf("unknown Device field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *DeviceMutation) AddedFields() []string {
+	return nil
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *DeviceMutation) AddedField(name string) (ent.Value, bool) {
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *DeviceMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	}
+	return fmt.Errorf("unknown Device numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *DeviceMutation) ClearedFields() []string {
+	var fields []string
+	if m.FieldCleared(device.FieldContainerID) {
+		fields = append(fields, device.FieldContainerID)
+	}
+	return fields
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *DeviceMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *DeviceMutation) ClearField(name string) error {
+	switch name {
+	case device.FieldContainerID:
+		m.ClearContainerID()
+		return nil
+	}
+	return fmt.Errorf("unknown Device nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *DeviceMutation) ResetField(name string) error {
+	switch name {
+	case device.FieldDevice:
+		m.ResetDevice()
+		return nil
+	case device.FieldName:
+		m.ResetName()
+		return nil
+	case device.FieldPresent:
+		m.ResetPresent()
+		return nil
+	case device.FieldContainerID:
+		m.ResetContainerID()
+		return nil
+	}
+	return fmt.Errorf("unknown Device field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *DeviceMutation) AddedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *DeviceMutation) AddedIDs(name string) []ent.Value {
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *DeviceMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *DeviceMutation) RemovedIDs(name string) []ent.Value {
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *DeviceMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *DeviceMutation) EdgeCleared(name string) bool {
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *DeviceMutation) ClearEdge(name string) error {
+	return fmt.Errorf("unknown Device unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *DeviceMutation) ResetEdge(name string) error {
+	return fmt.Errorf("unknown Device edge %s", name)
 }
 
 // HostMutation represents an operation that mutates the Host nodes in the graph.
@@ -6594,6 +8154,600 @@ func (m *ImageMutation) ResetEdge(name string) error {
 	return fmt.Errorf("unknown Image edge %s", name)
 }
 
+// MountMutation represents an operation that mutates the Mount nodes in the graph.
+type MountMutation struct {
+	config
+	op               Op
+	typ              string
+	id               *string
+	_path            *string
+	read_only        *bool
+	clearedFields    map[string]struct{}
+	container        *string
+	clearedcontainer bool
+	volume           *string
+	clearedvolume    bool
+	done             bool
+	oldValue         func(context.Context) (*Mount, error)
+	predicates       []predicate.Mount
+}
+
+var _ ent.Mutation = (*MountMutation)(nil)
+
+// mountOption allows management of the mutation configuration using functional options.
+type mountOption func(*MountMutation)
+
+// newMountMutation creates new mutation for the Mount entity.
+func newMountMutation(c config, op Op, opts ...mountOption) *MountMutation {
+	m := &MountMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeMount,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withMountID sets the ID field of the mutation.
+func withMountID(id string) mountOption {
+	return func(m *MountMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *Mount
+		)
+		m.oldValue = func(ctx context.Context) (*Mount, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().Mount.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withMount sets the old Mount of the mutation.
+func withMount(node *Mount) mountOption {
+	return func(m *MountMutation) {
+		m.oldValue = func(context.Context) (*Mount, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m MountMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m MountMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("ent: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of Mount entities.
+func (m *MountMutation) SetID(id string) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *MountMutation) ID() (id string, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *MountMutation) IDs(ctx context.Context) ([]string, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []string{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().Mount.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetContainerID sets the "container_id" field.
+func (m *MountMutation) SetContainerID(s string) {
+	m.container = &s
+}
+
+// ContainerID returns the value of the "container_id" field in the mutation.
+func (m *MountMutation) ContainerID() (r string, exists bool) {
+	v := m.container
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldContainerID returns the old "container_id" field's value of the Mount entity.
+// If the Mount object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *MountMutation) OldContainerID(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldContainerID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldContainerID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldContainerID: %w", err)
+	}
+	return oldValue.ContainerID, nil
+}
+
+// ResetContainerID resets all changes to the "container_id" field.
+func (m *MountMutation) ResetContainerID() {
+	m.container = nil
+}
+
+// SetVolumeID sets the "volume_id" field.
+func (m *MountMutation) SetVolumeID(s string) {
+	m.volume = &s
+}
+
+// VolumeID returns the value of the "volume_id" field in the mutation.
+func (m *MountMutation) VolumeID() (r string, exists bool) {
+	v := m.volume
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldVolumeID returns the old "volume_id" field's value of the Mount entity.
+// If the Mount object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *MountMutation) OldVolumeID(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldVolumeID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldVolumeID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldVolumeID: %w", err)
+	}
+	return oldValue.VolumeID, nil
+}
+
+// ResetVolumeID resets all changes to the "volume_id" field.
+func (m *MountMutation) ResetVolumeID() {
+	m.volume = nil
+}
+
+// SetPath sets the "path" field.
+func (m *MountMutation) SetPath(s string) {
+	m._path = &s
+}
+
+// Path returns the value of the "path" field in the mutation.
+func (m *MountMutation) Path() (r string, exists bool) {
+	v := m._path
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldPath returns the old "path" field's value of the Mount entity.
+// If the Mount object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *MountMutation) OldPath(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldPath is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldPath requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldPath: %w", err)
+	}
+	return oldValue.Path, nil
+}
+
+// ResetPath resets all changes to the "path" field.
+func (m *MountMutation) ResetPath() {
+	m._path = nil
+}
+
+// SetReadOnly sets the "read_only" field.
+func (m *MountMutation) SetReadOnly(b bool) {
+	m.read_only = &b
+}
+
+// ReadOnly returns the value of the "read_only" field in the mutation.
+func (m *MountMutation) ReadOnly() (r bool, exists bool) {
+	v := m.read_only
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldReadOnly returns the old "read_only" field's value of the Mount entity.
+// If the Mount object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *MountMutation) OldReadOnly(ctx context.Context) (v bool, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldReadOnly is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldReadOnly requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldReadOnly: %w", err)
+	}
+	return oldValue.ReadOnly, nil
+}
+
+// ResetReadOnly resets all changes to the "read_only" field.
+func (m *MountMutation) ResetReadOnly() {
+	m.read_only = nil
+}
+
+// ClearContainer clears the "container" edge to the Container entity.
+func (m *MountMutation) ClearContainer() {
+	m.clearedcontainer = true
+	m.clearedFields[mount.FieldContainerID] = struct{}{}
+}
+
+// ContainerCleared reports if the "container" edge to the Container entity was cleared.
+func (m *MountMutation) ContainerCleared() bool {
+	return m.clearedcontainer
+}
+
+// ContainerIDs returns the "container" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// ContainerID instead. It exists only for internal usage by the builders.
+func (m *MountMutation) ContainerIDs() (ids []string) {
+	if id := m.container; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetContainer resets all changes to the "container" edge.
+func (m *MountMutation) ResetContainer() {
+	m.container = nil
+	m.clearedcontainer = false
+}
+
+// ClearVolume clears the "volume" edge to the Volume entity.
+func (m *MountMutation) ClearVolume() {
+	m.clearedvolume = true
+	m.clearedFields[mount.FieldVolumeID] = struct{}{}
+}
+
+// VolumeCleared reports if the "volume" edge to the Volume entity was cleared.
+func (m *MountMutation) VolumeCleared() bool {
+	return m.clearedvolume
+}
+
+// VolumeIDs returns the "volume" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// VolumeID instead. It exists only for internal usage by the builders.
+func (m *MountMutation) VolumeIDs() (ids []string) {
+	if id := m.volume; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetVolume resets all changes to the "volume" edge.
+func (m *MountMutation) ResetVolume() {
+	m.volume = nil
+	m.clearedvolume = false
+}
+
+// Where appends a list predicates to the MountMutation builder.
+func (m *MountMutation) Where(ps ...predicate.Mount) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the MountMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *MountMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.Mount, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *MountMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *MountMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (Mount).
+func (m *MountMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *MountMutation) Fields() []string {
+	fields := make([]string, 0, 4)
+	if m.container != nil {
+		fields = append(fields, mount.FieldContainerID)
+	}
+	if m.volume != nil {
+		fields = append(fields, mount.FieldVolumeID)
+	}
+	if m._path != nil {
+		fields = append(fields, mount.FieldPath)
+	}
+	if m.read_only != nil {
+		fields = append(fields, mount.FieldReadOnly)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *MountMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case mount.FieldContainerID:
+		return m.ContainerID()
+	case mount.FieldVolumeID:
+		return m.VolumeID()
+	case mount.FieldPath:
+		return m.Path()
+	case mount.FieldReadOnly:
+		return m.ReadOnly()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *MountMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case mount.FieldContainerID:
+		return m.OldContainerID(ctx)
+	case mount.FieldVolumeID:
+		return m.OldVolumeID(ctx)
+	case mount.FieldPath:
+		return m.OldPath(ctx)
+	case mount.FieldReadOnly:
+		return m.OldReadOnly(ctx)
+	}
+	return nil, fmt.Errorf("unknown Mount field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *MountMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case mount.FieldContainerID:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetContainerID(v)
+		return nil
+	case mount.FieldVolumeID:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetVolumeID(v)
+		return nil
+	case mount.FieldPath:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetPath(v)
+		return nil
+	case mount.FieldReadOnly:
+		v, ok := value.(bool)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetReadOnly(v)
+		return nil
+	}
+	return fmt.Errorf("unknown Mount field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *MountMutation) AddedFields() []string {
+	return nil
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *MountMutation) AddedField(name string) (ent.Value, bool) {
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *MountMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	}
+	return fmt.Errorf("unknown Mount numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *MountMutation) ClearedFields() []string {
+	return nil
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *MountMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *MountMutation) ClearField(name string) error {
+	return fmt.Errorf("unknown Mount nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *MountMutation) ResetField(name string) error {
+	switch name {
+	case mount.FieldContainerID:
+		m.ResetContainerID()
+		return nil
+	case mount.FieldVolumeID:
+		m.ResetVolumeID()
+		return nil
+	case mount.FieldPath:
+		m.ResetPath()
+		return nil
+	case mount.FieldReadOnly:
+		m.ResetReadOnly()
+		return nil
+	}
+	return fmt.Errorf("unknown Mount field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *MountMutation) AddedEdges() []string {
+	edges := make([]string, 0, 2)
+	if m.container != nil {
+		edges = append(edges, mount.EdgeContainer)
+	}
+	if m.volume != nil {
+		edges = append(edges, mount.EdgeVolume)
+	}
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *MountMutation) AddedIDs(name string) []ent.Value {
+	switch name {
+	case mount.EdgeContainer:
+		if id := m.container; id != nil {
+			return []ent.Value{*id}
+		}
+	case mount.EdgeVolume:
+		if id := m.volume; id != nil {
+			return []ent.Value{*id}
+		}
+	}
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *MountMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 2)
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *MountMutation) RemovedIDs(name string) []ent.Value {
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *MountMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 2)
+	if m.clearedcontainer {
+		edges = append(edges, mount.EdgeContainer)
+	}
+	if m.clearedvolume {
+		edges = append(edges, mount.EdgeVolume)
+	}
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *MountMutation) EdgeCleared(name string) bool {
+	switch name {
+	case mount.EdgeContainer:
+		return m.clearedcontainer
+	case mount.EdgeVolume:
+		return m.clearedvolume
+	}
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *MountMutation) ClearEdge(name string) error {
+	switch name {
+	case mount.EdgeContainer:
+		m.ClearContainer()
+		return nil
+	case mount.EdgeVolume:
+		m.ClearVolume()
+		return nil
+	}
+	return fmt.Errorf("unknown Mount unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *MountMutation) ResetEdge(name string) error {
+	switch name {
+	case mount.EdgeContainer:
+		m.ResetContainer()
+		return nil
+	case mount.EdgeVolume:
+		m.ResetVolume()
+		return nil
+	}
+	return fmt.Errorf("unknown Mount edge %s", name)
+}
+
 // QuotaMutation represents an operation that mutates the Quota nodes in the graph.
 type QuotaMutation struct {
 	config
@@ -6624,6 +8778,8 @@ type QuotaMutation struct {
 	addused_gpu        *int
 	used_images        *int
 	addused_images     *int
+	used_volumes       *int
+	addused_volumes    *int
 	updated_at         *time.Time
 	clearedFields      map[string]struct{}
 	user               *string
@@ -7445,6 +9601,62 @@ func (m *QuotaMutation) ResetUsedImages() {
 	m.addused_images = nil
 }
 
+// SetUsedVolumes sets the "used_volumes" field.
+func (m *QuotaMutation) SetUsedVolumes(i int) {
+	m.used_volumes = &i
+	m.addused_volumes = nil
+}
+
+// UsedVolumes returns the value of the "used_volumes" field in the mutation.
+func (m *QuotaMutation) UsedVolumes() (r int, exists bool) {
+	v := m.used_volumes
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldUsedVolumes returns the old "used_volumes" field's value of the Quota entity.
+// If the Quota object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *QuotaMutation) OldUsedVolumes(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldUsedVolumes is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldUsedVolumes requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldUsedVolumes: %w", err)
+	}
+	return oldValue.UsedVolumes, nil
+}
+
+// AddUsedVolumes adds i to the "used_volumes" field.
+func (m *QuotaMutation) AddUsedVolumes(i int) {
+	if m.addused_volumes != nil {
+		*m.addused_volumes += i
+	} else {
+		m.addused_volumes = &i
+	}
+}
+
+// AddedUsedVolumes returns the value that was added to the "used_volumes" field in this mutation.
+func (m *QuotaMutation) AddedUsedVolumes() (r int, exists bool) {
+	v := m.addused_volumes
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetUsedVolumes resets all changes to the "used_volumes" field.
+func (m *QuotaMutation) ResetUsedVolumes() {
+	m.used_volumes = nil
+	m.addused_volumes = nil
+}
+
 // SetUpdatedAt sets the "updated_at" field.
 func (m *QuotaMutation) SetUpdatedAt(t time.Time) {
 	m.updated_at = &t
@@ -7542,7 +9754,7 @@ func (m *QuotaMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *QuotaMutation) Fields() []string {
-	fields := make([]string, 0, 14)
+	fields := make([]string, 0, 15)
 	if m.user != nil {
 		fields = append(fields, quota.FieldUserID)
 	}
@@ -7582,6 +9794,9 @@ func (m *QuotaMutation) Fields() []string {
 	if m.used_images != nil {
 		fields = append(fields, quota.FieldUsedImages)
 	}
+	if m.used_volumes != nil {
+		fields = append(fields, quota.FieldUsedVolumes)
+	}
 	if m.updated_at != nil {
 		fields = append(fields, quota.FieldUpdatedAt)
 	}
@@ -7619,6 +9834,8 @@ func (m *QuotaMutation) Field(name string) (ent.Value, bool) {
 		return m.UsedGpu()
 	case quota.FieldUsedImages:
 		return m.UsedImages()
+	case quota.FieldUsedVolumes:
+		return m.UsedVolumes()
 	case quota.FieldUpdatedAt:
 		return m.UpdatedAt()
 	}
@@ -7656,6 +9873,8 @@ func (m *QuotaMutation) OldField(ctx context.Context, name string) (ent.Value, e
 		return m.OldUsedGpu(ctx)
 	case quota.FieldUsedImages:
 		return m.OldUsedImages(ctx)
+	case quota.FieldUsedVolumes:
+		return m.OldUsedVolumes(ctx)
 	case quota.FieldUpdatedAt:
 		return m.OldUpdatedAt(ctx)
 	}
@@ -7758,6 +9977,13 @@ func (m *QuotaMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetUsedImages(v)
 		return nil
+	case quota.FieldUsedVolumes:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetUsedVolumes(v)
+		return nil
 	case quota.FieldUpdatedAt:
 		v, ok := value.(time.Time)
 		if !ok {
@@ -7809,6 +10035,9 @@ func (m *QuotaMutation) AddedFields() []string {
 	if m.addused_images != nil {
 		fields = append(fields, quota.FieldUsedImages)
 	}
+	if m.addused_volumes != nil {
+		fields = append(fields, quota.FieldUsedVolumes)
+	}
 	return fields
 }
 
@@ -7841,6 +10070,8 @@ func (m *QuotaMutation) AddedField(name string) (ent.Value, bool) {
 		return m.AddedUsedGpu()
 	case quota.FieldUsedImages:
 		return m.AddedUsedImages()
+	case quota.FieldUsedVolumes:
+		return m.AddedUsedVolumes()
 	}
 	return nil, false
 }
@@ -7934,6 +10165,13 @@ func (m *QuotaMutation) AddField(name string, value ent.Value) error {
 		}
 		m.AddUsedImages(v)
 		return nil
+	case quota.FieldUsedVolumes:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddUsedVolumes(v)
+		return nil
 	}
 	return fmt.Errorf("unknown Quota numeric field %s", name)
 }
@@ -7999,6 +10237,9 @@ func (m *QuotaMutation) ResetField(name string) error {
 		return nil
 	case quota.FieldUsedImages:
 		m.ResetUsedImages()
+		return nil
+	case quota.FieldUsedVolumes:
+		m.ResetUsedVolumes()
 		return nil
 	case quota.FieldUpdatedAt:
 		m.ResetUpdatedAt()
@@ -9685,6 +11926,9 @@ type UserMutation struct {
 	containers        map[string]struct{}
 	removedcontainers map[string]struct{}
 	clearedcontainers bool
+	volumes           map[string]struct{}
+	removedvolumes    map[string]struct{}
+	clearedvolumes    bool
 	done              bool
 	oldValue          func(context.Context) (*User, error)
 	predicates        []predicate.User
@@ -10420,6 +12664,60 @@ func (m *UserMutation) ResetContainers() {
 	m.removedcontainers = nil
 }
 
+// AddVolumeIDs adds the "volumes" edge to the Volume entity by ids.
+func (m *UserMutation) AddVolumeIDs(ids ...string) {
+	if m.volumes == nil {
+		m.volumes = make(map[string]struct{})
+	}
+	for i := range ids {
+		m.volumes[ids[i]] = struct{}{}
+	}
+}
+
+// ClearVolumes clears the "volumes" edge to the Volume entity.
+func (m *UserMutation) ClearVolumes() {
+	m.clearedvolumes = true
+}
+
+// VolumesCleared reports if the "volumes" edge to the Volume entity was cleared.
+func (m *UserMutation) VolumesCleared() bool {
+	return m.clearedvolumes
+}
+
+// RemoveVolumeIDs removes the "volumes" edge to the Volume entity by IDs.
+func (m *UserMutation) RemoveVolumeIDs(ids ...string) {
+	if m.removedvolumes == nil {
+		m.removedvolumes = make(map[string]struct{})
+	}
+	for i := range ids {
+		delete(m.volumes, ids[i])
+		m.removedvolumes[ids[i]] = struct{}{}
+	}
+}
+
+// RemovedVolumes returns the removed IDs of the "volumes" edge to the Volume entity.
+func (m *UserMutation) RemovedVolumesIDs() (ids []string) {
+	for id := range m.removedvolumes {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// VolumesIDs returns the "volumes" edge IDs in the mutation.
+func (m *UserMutation) VolumesIDs() (ids []string) {
+	for id := range m.volumes {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// ResetVolumes resets all changes to the "volumes" edge.
+func (m *UserMutation) ResetVolumes() {
+	m.volumes = nil
+	m.clearedvolumes = false
+	m.removedvolumes = nil
+}
+
 // Where appends a list predicates to the UserMutation builder.
 func (m *UserMutation) Where(ps ...predicate.User) {
 	m.predicates = append(m.predicates, ps...)
@@ -10739,7 +13037,7 @@ func (m *UserMutation) ResetField(name string) error {
 
 // AddedEdges returns all edge names that were set/added in this mutation.
 func (m *UserMutation) AddedEdges() []string {
-	edges := make([]string, 0, 4)
+	edges := make([]string, 0, 5)
 	if m.quota != nil {
 		edges = append(edges, user.EdgeQuota)
 	}
@@ -10751,6 +13049,9 @@ func (m *UserMutation) AddedEdges() []string {
 	}
 	if m.containers != nil {
 		edges = append(edges, user.EdgeContainers)
+	}
+	if m.volumes != nil {
+		edges = append(edges, user.EdgeVolumes)
 	}
 	return edges
 }
@@ -10781,13 +13082,19 @@ func (m *UserMutation) AddedIDs(name string) []ent.Value {
 			ids = append(ids, id)
 		}
 		return ids
+	case user.EdgeVolumes:
+		ids := make([]ent.Value, 0, len(m.volumes))
+		for id := range m.volumes {
+			ids = append(ids, id)
+		}
+		return ids
 	}
 	return nil
 }
 
 // RemovedEdges returns all edge names that were removed in this mutation.
 func (m *UserMutation) RemovedEdges() []string {
-	edges := make([]string, 0, 4)
+	edges := make([]string, 0, 5)
 	if m.removedsessions != nil {
 		edges = append(edges, user.EdgeSessions)
 	}
@@ -10796,6 +13103,9 @@ func (m *UserMutation) RemovedEdges() []string {
 	}
 	if m.removedcontainers != nil {
 		edges = append(edges, user.EdgeContainers)
+	}
+	if m.removedvolumes != nil {
+		edges = append(edges, user.EdgeVolumes)
 	}
 	return edges
 }
@@ -10822,13 +13132,19 @@ func (m *UserMutation) RemovedIDs(name string) []ent.Value {
 			ids = append(ids, id)
 		}
 		return ids
+	case user.EdgeVolumes:
+		ids := make([]ent.Value, 0, len(m.removedvolumes))
+		for id := range m.removedvolumes {
+			ids = append(ids, id)
+		}
+		return ids
 	}
 	return nil
 }
 
 // ClearedEdges returns all edge names that were cleared in this mutation.
 func (m *UserMutation) ClearedEdges() []string {
-	edges := make([]string, 0, 4)
+	edges := make([]string, 0, 5)
 	if m.clearedquota {
 		edges = append(edges, user.EdgeQuota)
 	}
@@ -10840,6 +13156,9 @@ func (m *UserMutation) ClearedEdges() []string {
 	}
 	if m.clearedcontainers {
 		edges = append(edges, user.EdgeContainers)
+	}
+	if m.clearedvolumes {
+		edges = append(edges, user.EdgeVolumes)
 	}
 	return edges
 }
@@ -10856,6 +13175,8 @@ func (m *UserMutation) EdgeCleared(name string) bool {
 		return m.clearedimages
 	case user.EdgeContainers:
 		return m.clearedcontainers
+	case user.EdgeVolumes:
+		return m.clearedvolumes
 	}
 	return false
 }
@@ -10887,6 +13208,1028 @@ func (m *UserMutation) ResetEdge(name string) error {
 	case user.EdgeContainers:
 		m.ResetContainers()
 		return nil
+	case user.EdgeVolumes:
+		m.ResetVolumes()
+		return nil
 	}
 	return fmt.Errorf("unknown User edge %s", name)
+}
+
+// VolumeMutation represents an operation that mutates the Volume nodes in the graph.
+type VolumeMutation struct {
+	config
+	op            Op
+	typ           string
+	id            *string
+	name          *string
+	name_key      *string
+	visibility    *volume.Visibility
+	size          *record.Bytes
+	addsize       *record.Bytes
+	measured_at   *time.Time
+	deleted_at    *time.Time
+	purging       *bool
+	created_at    *time.Time
+	clearedFields map[string]struct{}
+	owner         *string
+	clearedowner  bool
+	mounts        map[string]struct{}
+	removedmounts map[string]struct{}
+	clearedmounts bool
+	done          bool
+	oldValue      func(context.Context) (*Volume, error)
+	predicates    []predicate.Volume
+}
+
+var _ ent.Mutation = (*VolumeMutation)(nil)
+
+// volumeOption allows management of the mutation configuration using functional options.
+type volumeOption func(*VolumeMutation)
+
+// newVolumeMutation creates new mutation for the Volume entity.
+func newVolumeMutation(c config, op Op, opts ...volumeOption) *VolumeMutation {
+	m := &VolumeMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeVolume,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withVolumeID sets the ID field of the mutation.
+func withVolumeID(id string) volumeOption {
+	return func(m *VolumeMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *Volume
+		)
+		m.oldValue = func(ctx context.Context) (*Volume, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().Volume.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withVolume sets the old Volume of the mutation.
+func withVolume(node *Volume) volumeOption {
+	return func(m *VolumeMutation) {
+		m.oldValue = func(context.Context) (*Volume, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m VolumeMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m VolumeMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("ent: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of Volume entities.
+func (m *VolumeMutation) SetID(id string) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *VolumeMutation) ID() (id string, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *VolumeMutation) IDs(ctx context.Context) ([]string, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []string{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().Volume.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetOwnerID sets the "owner_id" field.
+func (m *VolumeMutation) SetOwnerID(s string) {
+	m.owner = &s
+}
+
+// OwnerID returns the value of the "owner_id" field in the mutation.
+func (m *VolumeMutation) OwnerID() (r string, exists bool) {
+	v := m.owner
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldOwnerID returns the old "owner_id" field's value of the Volume entity.
+// If the Volume object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *VolumeMutation) OldOwnerID(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldOwnerID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldOwnerID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldOwnerID: %w", err)
+	}
+	return oldValue.OwnerID, nil
+}
+
+// ResetOwnerID resets all changes to the "owner_id" field.
+func (m *VolumeMutation) ResetOwnerID() {
+	m.owner = nil
+}
+
+// SetName sets the "name" field.
+func (m *VolumeMutation) SetName(s string) {
+	m.name = &s
+}
+
+// Name returns the value of the "name" field in the mutation.
+func (m *VolumeMutation) Name() (r string, exists bool) {
+	v := m.name
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldName returns the old "name" field's value of the Volume entity.
+// If the Volume object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *VolumeMutation) OldName(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldName is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldName requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldName: %w", err)
+	}
+	return oldValue.Name, nil
+}
+
+// ResetName resets all changes to the "name" field.
+func (m *VolumeMutation) ResetName() {
+	m.name = nil
+}
+
+// SetNameKey sets the "name_key" field.
+func (m *VolumeMutation) SetNameKey(s string) {
+	m.name_key = &s
+}
+
+// NameKey returns the value of the "name_key" field in the mutation.
+func (m *VolumeMutation) NameKey() (r string, exists bool) {
+	v := m.name_key
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldNameKey returns the old "name_key" field's value of the Volume entity.
+// If the Volume object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *VolumeMutation) OldNameKey(ctx context.Context) (v *string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldNameKey is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldNameKey requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldNameKey: %w", err)
+	}
+	return oldValue.NameKey, nil
+}
+
+// ClearNameKey clears the value of the "name_key" field.
+func (m *VolumeMutation) ClearNameKey() {
+	m.name_key = nil
+	m.clearedFields[volume.FieldNameKey] = struct{}{}
+}
+
+// NameKeyCleared returns if the "name_key" field was cleared in this mutation.
+func (m *VolumeMutation) NameKeyCleared() bool {
+	_, ok := m.clearedFields[volume.FieldNameKey]
+	return ok
+}
+
+// ResetNameKey resets all changes to the "name_key" field.
+func (m *VolumeMutation) ResetNameKey() {
+	m.name_key = nil
+	delete(m.clearedFields, volume.FieldNameKey)
+}
+
+// SetVisibility sets the "visibility" field.
+func (m *VolumeMutation) SetVisibility(v volume.Visibility) {
+	m.visibility = &v
+}
+
+// Visibility returns the value of the "visibility" field in the mutation.
+func (m *VolumeMutation) Visibility() (r volume.Visibility, exists bool) {
+	v := m.visibility
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldVisibility returns the old "visibility" field's value of the Volume entity.
+// If the Volume object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *VolumeMutation) OldVisibility(ctx context.Context) (v volume.Visibility, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldVisibility is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldVisibility requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldVisibility: %w", err)
+	}
+	return oldValue.Visibility, nil
+}
+
+// ResetVisibility resets all changes to the "visibility" field.
+func (m *VolumeMutation) ResetVisibility() {
+	m.visibility = nil
+}
+
+// SetSize sets the "size" field.
+func (m *VolumeMutation) SetSize(r record.Bytes) {
+	m.size = &r
+	m.addsize = nil
+}
+
+// Size returns the value of the "size" field in the mutation.
+func (m *VolumeMutation) Size() (r record.Bytes, exists bool) {
+	v := m.size
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldSize returns the old "size" field's value of the Volume entity.
+// If the Volume object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *VolumeMutation) OldSize(ctx context.Context) (v *record.Bytes, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldSize is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldSize requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldSize: %w", err)
+	}
+	return oldValue.Size, nil
+}
+
+// AddSize adds r to the "size" field.
+func (m *VolumeMutation) AddSize(r record.Bytes) {
+	if m.addsize != nil {
+		*m.addsize += r
+	} else {
+		m.addsize = &r
+	}
+}
+
+// AddedSize returns the value that was added to the "size" field in this mutation.
+func (m *VolumeMutation) AddedSize() (r record.Bytes, exists bool) {
+	v := m.addsize
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ClearSize clears the value of the "size" field.
+func (m *VolumeMutation) ClearSize() {
+	m.size = nil
+	m.addsize = nil
+	m.clearedFields[volume.FieldSize] = struct{}{}
+}
+
+// SizeCleared returns if the "size" field was cleared in this mutation.
+func (m *VolumeMutation) SizeCleared() bool {
+	_, ok := m.clearedFields[volume.FieldSize]
+	return ok
+}
+
+// ResetSize resets all changes to the "size" field.
+func (m *VolumeMutation) ResetSize() {
+	m.size = nil
+	m.addsize = nil
+	delete(m.clearedFields, volume.FieldSize)
+}
+
+// SetMeasuredAt sets the "measured_at" field.
+func (m *VolumeMutation) SetMeasuredAt(t time.Time) {
+	m.measured_at = &t
+}
+
+// MeasuredAt returns the value of the "measured_at" field in the mutation.
+func (m *VolumeMutation) MeasuredAt() (r time.Time, exists bool) {
+	v := m.measured_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldMeasuredAt returns the old "measured_at" field's value of the Volume entity.
+// If the Volume object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *VolumeMutation) OldMeasuredAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldMeasuredAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldMeasuredAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldMeasuredAt: %w", err)
+	}
+	return oldValue.MeasuredAt, nil
+}
+
+// ClearMeasuredAt clears the value of the "measured_at" field.
+func (m *VolumeMutation) ClearMeasuredAt() {
+	m.measured_at = nil
+	m.clearedFields[volume.FieldMeasuredAt] = struct{}{}
+}
+
+// MeasuredAtCleared returns if the "measured_at" field was cleared in this mutation.
+func (m *VolumeMutation) MeasuredAtCleared() bool {
+	_, ok := m.clearedFields[volume.FieldMeasuredAt]
+	return ok
+}
+
+// ResetMeasuredAt resets all changes to the "measured_at" field.
+func (m *VolumeMutation) ResetMeasuredAt() {
+	m.measured_at = nil
+	delete(m.clearedFields, volume.FieldMeasuredAt)
+}
+
+// SetDeletedAt sets the "deleted_at" field.
+func (m *VolumeMutation) SetDeletedAt(t time.Time) {
+	m.deleted_at = &t
+}
+
+// DeletedAt returns the value of the "deleted_at" field in the mutation.
+func (m *VolumeMutation) DeletedAt() (r time.Time, exists bool) {
+	v := m.deleted_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldDeletedAt returns the old "deleted_at" field's value of the Volume entity.
+// If the Volume object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *VolumeMutation) OldDeletedAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldDeletedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldDeletedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldDeletedAt: %w", err)
+	}
+	return oldValue.DeletedAt, nil
+}
+
+// ClearDeletedAt clears the value of the "deleted_at" field.
+func (m *VolumeMutation) ClearDeletedAt() {
+	m.deleted_at = nil
+	m.clearedFields[volume.FieldDeletedAt] = struct{}{}
+}
+
+// DeletedAtCleared returns if the "deleted_at" field was cleared in this mutation.
+func (m *VolumeMutation) DeletedAtCleared() bool {
+	_, ok := m.clearedFields[volume.FieldDeletedAt]
+	return ok
+}
+
+// ResetDeletedAt resets all changes to the "deleted_at" field.
+func (m *VolumeMutation) ResetDeletedAt() {
+	m.deleted_at = nil
+	delete(m.clearedFields, volume.FieldDeletedAt)
+}
+
+// SetPurging sets the "purging" field.
+func (m *VolumeMutation) SetPurging(b bool) {
+	m.purging = &b
+}
+
+// Purging returns the value of the "purging" field in the mutation.
+func (m *VolumeMutation) Purging() (r bool, exists bool) {
+	v := m.purging
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldPurging returns the old "purging" field's value of the Volume entity.
+// If the Volume object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *VolumeMutation) OldPurging(ctx context.Context) (v bool, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldPurging is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldPurging requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldPurging: %w", err)
+	}
+	return oldValue.Purging, nil
+}
+
+// ResetPurging resets all changes to the "purging" field.
+func (m *VolumeMutation) ResetPurging() {
+	m.purging = nil
+}
+
+// SetCreatedAt sets the "created_at" field.
+func (m *VolumeMutation) SetCreatedAt(t time.Time) {
+	m.created_at = &t
+}
+
+// CreatedAt returns the value of the "created_at" field in the mutation.
+func (m *VolumeMutation) CreatedAt() (r time.Time, exists bool) {
+	v := m.created_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCreatedAt returns the old "created_at" field's value of the Volume entity.
+// If the Volume object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *VolumeMutation) OldCreatedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCreatedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCreatedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCreatedAt: %w", err)
+	}
+	return oldValue.CreatedAt, nil
+}
+
+// ResetCreatedAt resets all changes to the "created_at" field.
+func (m *VolumeMutation) ResetCreatedAt() {
+	m.created_at = nil
+}
+
+// ClearOwner clears the "owner" edge to the User entity.
+func (m *VolumeMutation) ClearOwner() {
+	m.clearedowner = true
+	m.clearedFields[volume.FieldOwnerID] = struct{}{}
+}
+
+// OwnerCleared reports if the "owner" edge to the User entity was cleared.
+func (m *VolumeMutation) OwnerCleared() bool {
+	return m.clearedowner
+}
+
+// OwnerIDs returns the "owner" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// OwnerID instead. It exists only for internal usage by the builders.
+func (m *VolumeMutation) OwnerIDs() (ids []string) {
+	if id := m.owner; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetOwner resets all changes to the "owner" edge.
+func (m *VolumeMutation) ResetOwner() {
+	m.owner = nil
+	m.clearedowner = false
+}
+
+// AddMountIDs adds the "mounts" edge to the Mount entity by ids.
+func (m *VolumeMutation) AddMountIDs(ids ...string) {
+	if m.mounts == nil {
+		m.mounts = make(map[string]struct{})
+	}
+	for i := range ids {
+		m.mounts[ids[i]] = struct{}{}
+	}
+}
+
+// ClearMounts clears the "mounts" edge to the Mount entity.
+func (m *VolumeMutation) ClearMounts() {
+	m.clearedmounts = true
+}
+
+// MountsCleared reports if the "mounts" edge to the Mount entity was cleared.
+func (m *VolumeMutation) MountsCleared() bool {
+	return m.clearedmounts
+}
+
+// RemoveMountIDs removes the "mounts" edge to the Mount entity by IDs.
+func (m *VolumeMutation) RemoveMountIDs(ids ...string) {
+	if m.removedmounts == nil {
+		m.removedmounts = make(map[string]struct{})
+	}
+	for i := range ids {
+		delete(m.mounts, ids[i])
+		m.removedmounts[ids[i]] = struct{}{}
+	}
+}
+
+// RemovedMounts returns the removed IDs of the "mounts" edge to the Mount entity.
+func (m *VolumeMutation) RemovedMountsIDs() (ids []string) {
+	for id := range m.removedmounts {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// MountsIDs returns the "mounts" edge IDs in the mutation.
+func (m *VolumeMutation) MountsIDs() (ids []string) {
+	for id := range m.mounts {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// ResetMounts resets all changes to the "mounts" edge.
+func (m *VolumeMutation) ResetMounts() {
+	m.mounts = nil
+	m.clearedmounts = false
+	m.removedmounts = nil
+}
+
+// Where appends a list predicates to the VolumeMutation builder.
+func (m *VolumeMutation) Where(ps ...predicate.Volume) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the VolumeMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *VolumeMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.Volume, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *VolumeMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *VolumeMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (Volume).
+func (m *VolumeMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *VolumeMutation) Fields() []string {
+	fields := make([]string, 0, 9)
+	if m.owner != nil {
+		fields = append(fields, volume.FieldOwnerID)
+	}
+	if m.name != nil {
+		fields = append(fields, volume.FieldName)
+	}
+	if m.name_key != nil {
+		fields = append(fields, volume.FieldNameKey)
+	}
+	if m.visibility != nil {
+		fields = append(fields, volume.FieldVisibility)
+	}
+	if m.size != nil {
+		fields = append(fields, volume.FieldSize)
+	}
+	if m.measured_at != nil {
+		fields = append(fields, volume.FieldMeasuredAt)
+	}
+	if m.deleted_at != nil {
+		fields = append(fields, volume.FieldDeletedAt)
+	}
+	if m.purging != nil {
+		fields = append(fields, volume.FieldPurging)
+	}
+	if m.created_at != nil {
+		fields = append(fields, volume.FieldCreatedAt)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *VolumeMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case volume.FieldOwnerID:
+		return m.OwnerID()
+	case volume.FieldName:
+		return m.Name()
+	case volume.FieldNameKey:
+		return m.NameKey()
+	case volume.FieldVisibility:
+		return m.Visibility()
+	case volume.FieldSize:
+		return m.Size()
+	case volume.FieldMeasuredAt:
+		return m.MeasuredAt()
+	case volume.FieldDeletedAt:
+		return m.DeletedAt()
+	case volume.FieldPurging:
+		return m.Purging()
+	case volume.FieldCreatedAt:
+		return m.CreatedAt()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *VolumeMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case volume.FieldOwnerID:
+		return m.OldOwnerID(ctx)
+	case volume.FieldName:
+		return m.OldName(ctx)
+	case volume.FieldNameKey:
+		return m.OldNameKey(ctx)
+	case volume.FieldVisibility:
+		return m.OldVisibility(ctx)
+	case volume.FieldSize:
+		return m.OldSize(ctx)
+	case volume.FieldMeasuredAt:
+		return m.OldMeasuredAt(ctx)
+	case volume.FieldDeletedAt:
+		return m.OldDeletedAt(ctx)
+	case volume.FieldPurging:
+		return m.OldPurging(ctx)
+	case volume.FieldCreatedAt:
+		return m.OldCreatedAt(ctx)
+	}
+	return nil, fmt.Errorf("unknown Volume field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *VolumeMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case volume.FieldOwnerID:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetOwnerID(v)
+		return nil
+	case volume.FieldName:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetName(v)
+		return nil
+	case volume.FieldNameKey:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetNameKey(v)
+		return nil
+	case volume.FieldVisibility:
+		v, ok := value.(volume.Visibility)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetVisibility(v)
+		return nil
+	case volume.FieldSize:
+		v, ok := value.(record.Bytes)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetSize(v)
+		return nil
+	case volume.FieldMeasuredAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetMeasuredAt(v)
+		return nil
+	case volume.FieldDeletedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetDeletedAt(v)
+		return nil
+	case volume.FieldPurging:
+		v, ok := value.(bool)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetPurging(v)
+		return nil
+	case volume.FieldCreatedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCreatedAt(v)
+		return nil
+	}
+	return fmt.Errorf("unknown Volume field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *VolumeMutation) AddedFields() []string {
+	var fields []string
+	if m.addsize != nil {
+		fields = append(fields, volume.FieldSize)
+	}
+	return fields
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *VolumeMutation) AddedField(name string) (ent.Value, bool) {
+	switch name {
+	case volume.FieldSize:
+		return m.AddedSize()
+	}
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *VolumeMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	case volume.FieldSize:
+		v, ok := value.(record.Bytes)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddSize(v)
+		return nil
+	}
+	return fmt.Errorf("unknown Volume numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *VolumeMutation) ClearedFields() []string {
+	var fields []string
+	if m.FieldCleared(volume.FieldNameKey) {
+		fields = append(fields, volume.FieldNameKey)
+	}
+	if m.FieldCleared(volume.FieldSize) {
+		fields = append(fields, volume.FieldSize)
+	}
+	if m.FieldCleared(volume.FieldMeasuredAt) {
+		fields = append(fields, volume.FieldMeasuredAt)
+	}
+	if m.FieldCleared(volume.FieldDeletedAt) {
+		fields = append(fields, volume.FieldDeletedAt)
+	}
+	return fields
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *VolumeMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *VolumeMutation) ClearField(name string) error {
+	switch name {
+	case volume.FieldNameKey:
+		m.ClearNameKey()
+		return nil
+	case volume.FieldSize:
+		m.ClearSize()
+		return nil
+	case volume.FieldMeasuredAt:
+		m.ClearMeasuredAt()
+		return nil
+	case volume.FieldDeletedAt:
+		m.ClearDeletedAt()
+		return nil
+	}
+	return fmt.Errorf("unknown Volume nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *VolumeMutation) ResetField(name string) error {
+	switch name {
+	case volume.FieldOwnerID:
+		m.ResetOwnerID()
+		return nil
+	case volume.FieldName:
+		m.ResetName()
+		return nil
+	case volume.FieldNameKey:
+		m.ResetNameKey()
+		return nil
+	case volume.FieldVisibility:
+		m.ResetVisibility()
+		return nil
+	case volume.FieldSize:
+		m.ResetSize()
+		return nil
+	case volume.FieldMeasuredAt:
+		m.ResetMeasuredAt()
+		return nil
+	case volume.FieldDeletedAt:
+		m.ResetDeletedAt()
+		return nil
+	case volume.FieldPurging:
+		m.ResetPurging()
+		return nil
+	case volume.FieldCreatedAt:
+		m.ResetCreatedAt()
+		return nil
+	}
+	return fmt.Errorf("unknown Volume field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *VolumeMutation) AddedEdges() []string {
+	edges := make([]string, 0, 2)
+	if m.owner != nil {
+		edges = append(edges, volume.EdgeOwner)
+	}
+	if m.mounts != nil {
+		edges = append(edges, volume.EdgeMounts)
+	}
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *VolumeMutation) AddedIDs(name string) []ent.Value {
+	switch name {
+	case volume.EdgeOwner:
+		if id := m.owner; id != nil {
+			return []ent.Value{*id}
+		}
+	case volume.EdgeMounts:
+		ids := make([]ent.Value, 0, len(m.mounts))
+		for id := range m.mounts {
+			ids = append(ids, id)
+		}
+		return ids
+	}
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *VolumeMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 2)
+	if m.removedmounts != nil {
+		edges = append(edges, volume.EdgeMounts)
+	}
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *VolumeMutation) RemovedIDs(name string) []ent.Value {
+	switch name {
+	case volume.EdgeMounts:
+		ids := make([]ent.Value, 0, len(m.removedmounts))
+		for id := range m.removedmounts {
+			ids = append(ids, id)
+		}
+		return ids
+	}
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *VolumeMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 2)
+	if m.clearedowner {
+		edges = append(edges, volume.EdgeOwner)
+	}
+	if m.clearedmounts {
+		edges = append(edges, volume.EdgeMounts)
+	}
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *VolumeMutation) EdgeCleared(name string) bool {
+	switch name {
+	case volume.EdgeOwner:
+		return m.clearedowner
+	case volume.EdgeMounts:
+		return m.clearedmounts
+	}
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *VolumeMutation) ClearEdge(name string) error {
+	switch name {
+	case volume.EdgeOwner:
+		m.ClearOwner()
+		return nil
+	}
+	return fmt.Errorf("unknown Volume unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *VolumeMutation) ResetEdge(name string) error {
+	switch name {
+	case volume.EdgeOwner:
+		m.ResetOwner()
+		return nil
+	case volume.EdgeMounts:
+		m.ResetMounts()
+		return nil
+	}
+	return fmt.Errorf("unknown Volume edge %s", name)
 }

@@ -45,6 +45,8 @@ type Quota struct {
 	UsedGpu int `json:"used_gpu,omitempty"`
 	// UsedImages holds the value of the "used_images" field.
 	UsedImages int `json:"used_images,omitempty"`
+	// UsedVolumes holds the value of the "used_volumes" field.
+	UsedVolumes int `json:"used_volumes,omitempty"`
 	// When a limit last changed.
 	UpdatedAt time.Time `json:"updated_at,omitempty"`
 	// Edges holds the relations/edges for other nodes in the graph.
@@ -78,7 +80,7 @@ func (*Quota) scanValues(columns []string) ([]any, error) {
 	values := make([]any, len(columns))
 	for i := range columns {
 		switch columns[i] {
-		case quota.FieldMaxContainers, quota.FieldMaxCPU, quota.FieldMaxMemory, quota.FieldMaxGpu, quota.FieldMaxImages, quota.FieldMaxVolumes, quota.FieldMaxDisk, quota.FieldUsedContainers, quota.FieldUsedCPU, quota.FieldUsedMemory, quota.FieldUsedGpu, quota.FieldUsedImages:
+		case quota.FieldMaxContainers, quota.FieldMaxCPU, quota.FieldMaxMemory, quota.FieldMaxGpu, quota.FieldMaxImages, quota.FieldMaxVolumes, quota.FieldMaxDisk, quota.FieldUsedContainers, quota.FieldUsedCPU, quota.FieldUsedMemory, quota.FieldUsedGpu, quota.FieldUsedImages, quota.FieldUsedVolumes:
 			values[i] = new(sql.NullInt64)
 		case quota.FieldID, quota.FieldUserID:
 			values[i] = new(sql.NullString)
@@ -183,6 +185,12 @@ func (_m *Quota) assignValues(columns []string, values []any) error {
 			} else if value.Valid {
 				_m.UsedImages = int(value.Int64)
 			}
+		case quota.FieldUsedVolumes:
+			if value, ok := values[i].(*sql.NullInt64); !ok {
+				return fmt.Errorf("unexpected type %T for field used_volumes", values[i])
+			} else if value.Valid {
+				_m.UsedVolumes = int(value.Int64)
+			}
 		case quota.FieldUpdatedAt:
 			if value, ok := values[i].(*sql.NullTime); !ok {
 				return fmt.Errorf("unexpected type %T for field updated_at", values[i])
@@ -268,6 +276,9 @@ func (_m *Quota) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("used_images=")
 	builder.WriteString(fmt.Sprintf("%v", _m.UsedImages))
+	builder.WriteString(", ")
+	builder.WriteString("used_volumes=")
+	builder.WriteString(fmt.Sprintf("%v", _m.UsedVolumes))
 	builder.WriteString(", ")
 	builder.WriteString("updated_at=")
 	builder.WriteString(_m.UpdatedAt.Format(time.ANSIC))

@@ -143,6 +143,20 @@ func (_c *QuotaCreate) SetNillableUsedImages(v *int) *QuotaCreate {
 	return _c
 }
 
+// SetUsedVolumes sets the "used_volumes" field.
+func (_c *QuotaCreate) SetUsedVolumes(v int) *QuotaCreate {
+	_c.mutation.SetUsedVolumes(v)
+	return _c
+}
+
+// SetNillableUsedVolumes sets the "used_volumes" field if the given value is not nil.
+func (_c *QuotaCreate) SetNillableUsedVolumes(v *int) *QuotaCreate {
+	if v != nil {
+		_c.SetUsedVolumes(*v)
+	}
+	return _c
+}
+
 // SetUpdatedAt sets the "updated_at" field.
 func (_c *QuotaCreate) SetUpdatedAt(v time.Time) *QuotaCreate {
 	_c.mutation.SetUpdatedAt(v)
@@ -231,6 +245,10 @@ func (_c *QuotaCreate) defaults() {
 		v := quota.DefaultUsedImages
 		_c.mutation.SetUsedImages(v)
 	}
+	if _, ok := _c.mutation.UsedVolumes(); !ok {
+		v := quota.DefaultUsedVolumes
+		_c.mutation.SetUsedVolumes(v)
+	}
 	if _, ok := _c.mutation.UpdatedAt(); !ok {
 		v := quota.DefaultUpdatedAt()
 		_c.mutation.SetUpdatedAt(v)
@@ -281,6 +299,9 @@ func (_c *QuotaCreate) check() error {
 	}
 	if _, ok := _c.mutation.UsedImages(); !ok {
 		return &ValidationError{Name: "used_images", err: errors.New(`ent: missing required field "Quota.used_images"`)}
+	}
+	if _, ok := _c.mutation.UsedVolumes(); !ok {
+		return &ValidationError{Name: "used_volumes", err: errors.New(`ent: missing required field "Quota.used_volumes"`)}
 	}
 	if _, ok := _c.mutation.UpdatedAt(); !ok {
 		return &ValidationError{Name: "updated_at", err: errors.New(`ent: missing required field "Quota.updated_at"`)}
@@ -371,6 +392,10 @@ func (_c *QuotaCreate) createSpec() (*Quota, *sqlgraph.CreateSpec) {
 	if value, ok := _c.mutation.UsedImages(); ok {
 		_spec.SetField(quota.FieldUsedImages, field.TypeInt, value)
 		_node.UsedImages = value
+	}
+	if value, ok := _c.mutation.UsedVolumes(); ok {
+		_spec.SetField(quota.FieldUsedVolumes, field.TypeInt, value)
+		_node.UsedVolumes = value
 	}
 	if value, ok := _c.mutation.UpdatedAt(); ok {
 		_spec.SetField(quota.FieldUpdatedAt, field.TypeTime, value)
@@ -658,6 +683,24 @@ func (u *QuotaUpsert) UpdateUsedImages() *QuotaUpsert {
 // AddUsedImages adds v to the "used_images" field.
 func (u *QuotaUpsert) AddUsedImages(v int) *QuotaUpsert {
 	u.Add(quota.FieldUsedImages, v)
+	return u
+}
+
+// SetUsedVolumes sets the "used_volumes" field.
+func (u *QuotaUpsert) SetUsedVolumes(v int) *QuotaUpsert {
+	u.Set(quota.FieldUsedVolumes, v)
+	return u
+}
+
+// UpdateUsedVolumes sets the "used_volumes" field to the value that was provided on create.
+func (u *QuotaUpsert) UpdateUsedVolumes() *QuotaUpsert {
+	u.SetExcluded(quota.FieldUsedVolumes)
+	return u
+}
+
+// AddUsedVolumes adds v to the "used_volumes" field.
+func (u *QuotaUpsert) AddUsedVolumes(v int) *QuotaUpsert {
+	u.Add(quota.FieldUsedVolumes, v)
 	return u
 }
 
@@ -973,6 +1016,27 @@ func (u *QuotaUpsertOne) AddUsedImages(v int) *QuotaUpsertOne {
 func (u *QuotaUpsertOne) UpdateUsedImages() *QuotaUpsertOne {
 	return u.Update(func(s *QuotaUpsert) {
 		s.UpdateUsedImages()
+	})
+}
+
+// SetUsedVolumes sets the "used_volumes" field.
+func (u *QuotaUpsertOne) SetUsedVolumes(v int) *QuotaUpsertOne {
+	return u.Update(func(s *QuotaUpsert) {
+		s.SetUsedVolumes(v)
+	})
+}
+
+// AddUsedVolumes adds v to the "used_volumes" field.
+func (u *QuotaUpsertOne) AddUsedVolumes(v int) *QuotaUpsertOne {
+	return u.Update(func(s *QuotaUpsert) {
+		s.AddUsedVolumes(v)
+	})
+}
+
+// UpdateUsedVolumes sets the "used_volumes" field to the value that was provided on create.
+func (u *QuotaUpsertOne) UpdateUsedVolumes() *QuotaUpsertOne {
+	return u.Update(func(s *QuotaUpsert) {
+		s.UpdateUsedVolumes()
 	})
 }
 
@@ -1457,6 +1521,27 @@ func (u *QuotaUpsertBulk) AddUsedImages(v int) *QuotaUpsertBulk {
 func (u *QuotaUpsertBulk) UpdateUsedImages() *QuotaUpsertBulk {
 	return u.Update(func(s *QuotaUpsert) {
 		s.UpdateUsedImages()
+	})
+}
+
+// SetUsedVolumes sets the "used_volumes" field.
+func (u *QuotaUpsertBulk) SetUsedVolumes(v int) *QuotaUpsertBulk {
+	return u.Update(func(s *QuotaUpsert) {
+		s.SetUsedVolumes(v)
+	})
+}
+
+// AddUsedVolumes adds v to the "used_volumes" field.
+func (u *QuotaUpsertBulk) AddUsedVolumes(v int) *QuotaUpsertBulk {
+	return u.Update(func(s *QuotaUpsert) {
+		s.AddUsedVolumes(v)
+	})
+}
+
+// UpdateUsedVolumes sets the "used_volumes" field to the value that was provided on create.
+func (u *QuotaUpsertBulk) UpdateUsedVolumes() *QuotaUpsertBulk {
+	return u.Update(func(s *QuotaUpsert) {
+		s.UpdateUsedVolumes()
 	})
 }
 

@@ -282,6 +282,27 @@ func (_u *QuotaUpdate) AddUsedImages(v int) *QuotaUpdate {
 	return _u
 }
 
+// SetUsedVolumes sets the "used_volumes" field.
+func (_u *QuotaUpdate) SetUsedVolumes(v int) *QuotaUpdate {
+	_u.mutation.ResetUsedVolumes()
+	_u.mutation.SetUsedVolumes(v)
+	return _u
+}
+
+// SetNillableUsedVolumes sets the "used_volumes" field if the given value is not nil.
+func (_u *QuotaUpdate) SetNillableUsedVolumes(v *int) *QuotaUpdate {
+	if v != nil {
+		_u.SetUsedVolumes(*v)
+	}
+	return _u
+}
+
+// AddUsedVolumes adds value to the "used_volumes" field.
+func (_u *QuotaUpdate) AddUsedVolumes(v int) *QuotaUpdate {
+	_u.mutation.AddUsedVolumes(v)
+	return _u
+}
+
 // SetUpdatedAt sets the "updated_at" field.
 func (_u *QuotaUpdate) SetUpdatedAt(v time.Time) *QuotaUpdate {
 	_u.mutation.SetUpdatedAt(v)
@@ -425,6 +446,12 @@ func (_u *QuotaUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	}
 	if value, ok := _u.mutation.AddedUsedImages(); ok {
 		_spec.AddField(quota.FieldUsedImages, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.UsedVolumes(); ok {
+		_spec.SetField(quota.FieldUsedVolumes, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.AddedUsedVolumes(); ok {
+		_spec.AddField(quota.FieldUsedVolumes, field.TypeInt, value)
 	}
 	if value, ok := _u.mutation.UpdatedAt(); ok {
 		_spec.SetField(quota.FieldUpdatedAt, field.TypeTime, value)
@@ -703,6 +730,27 @@ func (_u *QuotaUpdateOne) AddUsedImages(v int) *QuotaUpdateOne {
 	return _u
 }
 
+// SetUsedVolumes sets the "used_volumes" field.
+func (_u *QuotaUpdateOne) SetUsedVolumes(v int) *QuotaUpdateOne {
+	_u.mutation.ResetUsedVolumes()
+	_u.mutation.SetUsedVolumes(v)
+	return _u
+}
+
+// SetNillableUsedVolumes sets the "used_volumes" field if the given value is not nil.
+func (_u *QuotaUpdateOne) SetNillableUsedVolumes(v *int) *QuotaUpdateOne {
+	if v != nil {
+		_u.SetUsedVolumes(*v)
+	}
+	return _u
+}
+
+// AddUsedVolumes adds value to the "used_volumes" field.
+func (_u *QuotaUpdateOne) AddUsedVolumes(v int) *QuotaUpdateOne {
+	_u.mutation.AddUsedVolumes(v)
+	return _u
+}
+
 // SetUpdatedAt sets the "updated_at" field.
 func (_u *QuotaUpdateOne) SetUpdatedAt(v time.Time) *QuotaUpdateOne {
 	_u.mutation.SetUpdatedAt(v)
@@ -876,6 +924,12 @@ func (_u *QuotaUpdateOne) sqlSave(ctx context.Context) (_node *Quota, err error)
 	}
 	if value, ok := _u.mutation.AddedUsedImages(); ok {
 		_spec.AddField(quota.FieldUsedImages, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.UsedVolumes(); ok {
+		_spec.SetField(quota.FieldUsedVolumes, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.AddedUsedVolumes(); ok {
+		_spec.AddField(quota.FieldUsedVolumes, field.TypeInt, value)
 	}
 	if value, ok := _u.mutation.UpdatedAt(); ok {
 		_spec.SetField(quota.FieldUpdatedAt, field.TypeTime, value)

@@ -8,14 +8,17 @@ import (
 	"github.com/mlride/mlride/ent/auditevent"
 	"github.com/mlride/mlride/ent/container"
 	"github.com/mlride/mlride/ent/containerevent"
+	"github.com/mlride/mlride/ent/device"
 	"github.com/mlride/mlride/ent/host"
 	"github.com/mlride/mlride/ent/image"
+	"github.com/mlride/mlride/ent/mount"
 	"github.com/mlride/mlride/ent/quota"
 	"github.com/mlride/mlride/ent/record"
 	"github.com/mlride/mlride/ent/schema"
 	"github.com/mlride/mlride/ent/session"
 	"github.com/mlride/mlride/ent/usagerecord"
 	"github.com/mlride/mlride/ent/user"
+	"github.com/mlride/mlride/ent/volume"
 )
 
 // The init function reads all schema descriptors with runtime code
@@ -46,44 +49,52 @@ func init() {
 	containerDescEngineStartedAt := containerFields[8].Descriptor()
 	// container.DefaultEngineStartedAt holds the default value on creation for the engine_started_at field.
 	container.DefaultEngineStartedAt = containerDescEngineStartedAt.Default.(string)
+	// containerDescQueued is the schema descriptor for queued field.
+	containerDescQueued := containerFields[9].Descriptor()
+	// container.DefaultQueued holds the default value on creation for the queued field.
+	container.DefaultQueued = containerDescQueued.Default.(bool)
 	// containerDescFailed is the schema descriptor for failed field.
-	containerDescFailed := containerFields[9].Descriptor()
+	containerDescFailed := containerFields[12].Descriptor()
 	// container.DefaultFailed holds the default value on creation for the failed field.
 	container.DefaultFailed = containerDescFailed.Default.(bool)
 	// containerDescReserved is the schema descriptor for reserved field.
-	containerDescReserved := containerFields[12].Descriptor()
+	containerDescReserved := containerFields[15].Descriptor()
 	// container.DefaultReserved holds the default value on creation for the reserved field.
 	container.DefaultReserved = containerDescReserved.Default.(bool)
 	// containerDescGpuLimit is the schema descriptor for gpu_limit field.
-	containerDescGpuLimit := containerFields[16].Descriptor()
+	containerDescGpuLimit := containerFields[19].Descriptor()
 	// container.DefaultGpuLimit holds the default value on creation for the gpu_limit field.
 	container.DefaultGpuLimit = containerDescGpuLimit.Default.(int)
 	// containerDescAppliedCPU is the schema descriptor for applied_cpu field.
-	containerDescAppliedCPU := containerFields[17].Descriptor()
+	containerDescAppliedCPU := containerFields[21].Descriptor()
 	// container.DefaultAppliedCPU holds the default value on creation for the applied_cpu field.
 	container.DefaultAppliedCPU = record.Cores(containerDescAppliedCPU.Default.(int64))
 	// containerDescAppliedMemory is the schema descriptor for applied_memory field.
-	containerDescAppliedMemory := containerFields[18].Descriptor()
+	containerDescAppliedMemory := containerFields[22].Descriptor()
 	// container.DefaultAppliedMemory holds the default value on creation for the applied_memory field.
 	container.DefaultAppliedMemory = record.Bytes(containerDescAppliedMemory.Default.(int64))
 	// containerDescCommand is the schema descriptor for command field.
-	containerDescCommand := containerFields[19].Descriptor()
+	containerDescCommand := containerFields[23].Descriptor()
 	// container.DefaultCommand holds the default value on creation for the command field.
 	container.DefaultCommand = containerDescCommand.Default.([]string)
 	// containerDescEnvironment is the schema descriptor for environment field.
-	containerDescEnvironment := containerFields[20].Descriptor()
+	containerDescEnvironment := containerFields[24].Descriptor()
 	// container.DefaultEnvironment holds the default value on creation for the environment field.
 	container.DefaultEnvironment = containerDescEnvironment.Default.([]record.EnvVar)
 	// containerDescRestarts is the schema descriptor for restarts field.
-	containerDescRestarts := containerFields[22].Descriptor()
+	containerDescRestarts := containerFields[26].Descriptor()
 	// container.DefaultRestarts holds the default value on creation for the restarts field.
 	container.DefaultRestarts = containerDescRestarts.Default.(int)
 	// containerDescStopGrace is the schema descriptor for stop_grace field.
-	containerDescStopGrace := containerFields[23].Descriptor()
+	containerDescStopGrace := containerFields[27].Descriptor()
 	// container.DefaultStopGrace holds the default value on creation for the stop_grace field.
 	container.DefaultStopGrace = containerDescStopGrace.Default.(int)
+	// containerDescOomTold is the schema descriptor for oom_told field.
+	containerDescOomTold := containerFields[30].Descriptor()
+	// container.DefaultOomTold holds the default value on creation for the oom_told field.
+	container.DefaultOomTold = containerDescOomTold.Default.(bool)
 	// containerDescCreatedAt is the schema descriptor for created_at field.
-	containerDescCreatedAt := containerFields[29].Descriptor()
+	containerDescCreatedAt := containerFields[41].Descriptor()
 	// container.DefaultCreatedAt holds the default value on creation for the created_at field.
 	container.DefaultCreatedAt = containerDescCreatedAt.Default.(func() time.Time)
 	// containerDescID is the schema descriptor for id field.
@@ -100,6 +111,16 @@ func init() {
 	containereventDescID := containereventFields[0].Descriptor()
 	// containerevent.DefaultID holds the default value on creation for the id field.
 	containerevent.DefaultID = containereventDescID.Default.(func() string)
+	deviceFields := schema.Device{}.Fields()
+	_ = deviceFields
+	// deviceDescPresent is the schema descriptor for present field.
+	deviceDescPresent := deviceFields[3].Descriptor()
+	// device.DefaultPresent holds the default value on creation for the present field.
+	device.DefaultPresent = deviceDescPresent.Default.(bool)
+	// deviceDescID is the schema descriptor for id field.
+	deviceDescID := deviceFields[0].Descriptor()
+	// device.DefaultID holds the default value on creation for the id field.
+	device.DefaultID = deviceDescID.Default.(func() string)
 	hostFields := schema.Host{}.Fields()
 	_ = hostFields
 	// hostDescCPU is the schema descriptor for cpu field.
@@ -156,6 +177,16 @@ func init() {
 	imageDescID := imageFields[0].Descriptor()
 	// image.DefaultID holds the default value on creation for the id field.
 	image.DefaultID = imageDescID.Default.(func() string)
+	mountFields := schema.Mount{}.Fields()
+	_ = mountFields
+	// mountDescReadOnly is the schema descriptor for read_only field.
+	mountDescReadOnly := mountFields[4].Descriptor()
+	// mount.DefaultReadOnly holds the default value on creation for the read_only field.
+	mount.DefaultReadOnly = mountDescReadOnly.Default.(bool)
+	// mountDescID is the schema descriptor for id field.
+	mountDescID := mountFields[0].Descriptor()
+	// mount.DefaultID holds the default value on creation for the id field.
+	mount.DefaultID = mountDescID.Default.(func() string)
 	quotaFields := schema.Quota{}.Fields()
 	_ = quotaFields
 	// quotaDescUsedContainers is the schema descriptor for used_containers field.
@@ -178,8 +209,12 @@ func init() {
 	quotaDescUsedImages := quotaFields[13].Descriptor()
 	// quota.DefaultUsedImages holds the default value on creation for the used_images field.
 	quota.DefaultUsedImages = quotaDescUsedImages.Default.(int)
+	// quotaDescUsedVolumes is the schema descriptor for used_volumes field.
+	quotaDescUsedVolumes := quotaFields[14].Descriptor()
+	// quota.DefaultUsedVolumes holds the default value on creation for the used_volumes field.
+	quota.DefaultUsedVolumes = quotaDescUsedVolumes.Default.(int)
 	// quotaDescUpdatedAt is the schema descriptor for updated_at field.
-	quotaDescUpdatedAt := quotaFields[14].Descriptor()
+	quotaDescUpdatedAt := quotaFields[15].Descriptor()
 	// quota.DefaultUpdatedAt holds the default value on creation for the updated_at field.
 	quota.DefaultUpdatedAt = quotaDescUpdatedAt.Default.(func() time.Time)
 	// quotaDescID is the schema descriptor for id field.
@@ -216,4 +251,18 @@ func init() {
 	userDescID := userFields[0].Descriptor()
 	// user.DefaultID holds the default value on creation for the id field.
 	user.DefaultID = userDescID.Default.(func() string)
+	volumeFields := schema.Volume{}.Fields()
+	_ = volumeFields
+	// volumeDescPurging is the schema descriptor for purging field.
+	volumeDescPurging := volumeFields[8].Descriptor()
+	// volume.DefaultPurging holds the default value on creation for the purging field.
+	volume.DefaultPurging = volumeDescPurging.Default.(bool)
+	// volumeDescCreatedAt is the schema descriptor for created_at field.
+	volumeDescCreatedAt := volumeFields[9].Descriptor()
+	// volume.DefaultCreatedAt holds the default value on creation for the created_at field.
+	volume.DefaultCreatedAt = volumeDescCreatedAt.Default.(func() time.Time)
+	// volumeDescID is the schema descriptor for id field.
+	volumeDescID := volumeFields[0].Descriptor()
+	// volume.DefaultID holds the default value on creation for the id field.
+	volume.DefaultID = volumeDescID.Default.(func() string)
 }

@@ -20,10 +20,14 @@ type Tx struct {
 	Container *ContainerClient
 	// ContainerEvent is the client for interacting with the ContainerEvent builders.
 	ContainerEvent *ContainerEventClient
+	// Device is the client for interacting with the Device builders.
+	Device *DeviceClient
 	// Host is the client for interacting with the Host builders.
 	Host *HostClient
 	// Image is the client for interacting with the Image builders.
 	Image *ImageClient
+	// Mount is the client for interacting with the Mount builders.
+	Mount *MountClient
 	// Quota is the client for interacting with the Quota builders.
 	Quota *QuotaClient
 	// Session is the client for interacting with the Session builders.
@@ -32,6 +36,8 @@ type Tx struct {
 	UsageRecord *UsageRecordClient
 	// User is the client for interacting with the User builders.
 	User *UserClient
+	// Volume is the client for interacting with the Volume builders.
+	Volume *VolumeClient
 
 	// lazily loaded.
 	client     *Client
@@ -166,12 +172,15 @@ func (tx *Tx) init() {
 	tx.AuditEvent = NewAuditEventClient(tx.config)
 	tx.Container = NewContainerClient(tx.config)
 	tx.ContainerEvent = NewContainerEventClient(tx.config)
+	tx.Device = NewDeviceClient(tx.config)
 	tx.Host = NewHostClient(tx.config)
 	tx.Image = NewImageClient(tx.config)
+	tx.Mount = NewMountClient(tx.config)
 	tx.Quota = NewQuotaClient(tx.config)
 	tx.Session = NewSessionClient(tx.config)
 	tx.UsageRecord = NewUsageRecordClient(tx.config)
 	tx.User = NewUserClient(tx.config)
+	tx.Volume = NewVolumeClient(tx.config)
 }
 
 // txDriver wraps the given dialect.Tx with a nop dialect.Driver implementation.

@@ -54,9 +54,11 @@ type UserEdges struct {
 	Images []*Image `json:"images,omitempty"`
 	// Containers holds the value of the containers edge.
 	Containers []*Container `json:"containers,omitempty"`
+	// Volumes holds the value of the volumes edge.
+	Volumes []*Volume `json:"volumes,omitempty"`
 	// loadedTypes holds the information for reporting if a
 	// type was loaded (or requested) in eager-loading or not.
-	loadedTypes [4]bool
+	loadedTypes [5]bool
 }
 
 // QuotaOrErr returns the Quota value or an error if the edge
@@ -95,6 +97,15 @@ func (e UserEdges) ContainersOrErr() ([]*Container, error) {
 		return e.Containers, nil
 	}
 	return nil, &NotLoadedError{edge: "containers"}
+}
+
+// VolumesOrErr returns the Volumes value or an error if the edge
+// was not loaded in eager-loading.
+func (e UserEdges) VolumesOrErr() ([]*Volume, error) {
+	if e.loadedTypes[4] {
+		return e.Volumes, nil
+	}
+	return nil, &NotLoadedError{edge: "volumes"}
 }
 
 // scanValues returns the types for scanning values from sql.Rows.
@@ -223,6 +234,11 @@ func (_m *User) QueryImages() *ImageQuery {
 // QueryContainers queries the "containers" edge of the User entity.
 func (_m *User) QueryContainers() *ContainerQuery {
 	return NewUserClient(_m.config).QueryContainers(_m)
+}
+
+// QueryVolumes queries the "volumes" edge of the User entity.
+func (_m *User) QueryVolumes() *VolumeQuery {
+	return NewUserClient(_m.config).QueryVolumes(_m)
 }
 
 // Update returns a builder for updating this User.

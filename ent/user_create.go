@@ -17,6 +17,7 @@ import (
 	"github.com/mlride/mlride/ent/quota"
 	"github.com/mlride/mlride/ent/session"
 	"github.com/mlride/mlride/ent/user"
+	"github.com/mlride/mlride/ent/volume"
 )
 
 // UserCreate is the builder for creating a User entity.
@@ -219,6 +220,21 @@ func (_c *UserCreate) AddContainers(v ...*Container) *UserCreate {
 		ids[i] = v[i].ID
 	}
 	return _c.AddContainerIDs(ids...)
+}
+
+// AddVolumeIDs adds the "volumes" edge to the Volume entity by IDs.
+func (_c *UserCreate) AddVolumeIDs(ids ...string) *UserCreate {
+	_c.mutation.AddVolumeIDs(ids...)
+	return _c
+}
+
+// AddVolumes adds the "volumes" edges to the Volume entity.
+func (_c *UserCreate) AddVolumes(v ...*Volume) *UserCreate {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _c.AddVolumeIDs(ids...)
 }
 
 // Mutation returns the UserMutation object of the builder.
@@ -425,6 +441,22 @@ func (_c *UserCreate) createSpec() (*User, *sqlgraph.CreateSpec) {
 			Bidi:    false,
 			Target: &sqlgraph.EdgeTarget{
 				IDSpec: sqlgraph.NewFieldSpec(container.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges = append(_spec.Edges, edge)
+	}
+	if nodes := _c.mutation.VolumesIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   user.VolumesTable,
+			Columns: []string{user.VolumesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(volume.FieldID, field.TypeString),
 			},
 		}
 		for _, k := range nodes {

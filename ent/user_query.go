@@ -18,6 +18,7 @@ import (
 	"github.com/mlride/mlride/ent/quota"
 	"github.com/mlride/mlride/ent/session"
 	"github.com/mlride/mlride/ent/user"
+	"github.com/mlride/mlride/ent/volume"
 )
 
 // UserQuery is the builder for querying User entities.
@@ -31,6 +32,7 @@ type UserQuery struct {
 	withSessions   *SessionQuery
 	withImages     *ImageQuery
 	withContainers *ContainerQuery
+	withVolumes    *VolumeQuery
 	modifiers      []func(*sql.Selector)
 	// intermediate query (i.e. traversal path).
 	sql  *sql.Selector
@@ -149,6 +151,28 @@ func (_q *UserQuery) QueryContainers() *ContainerQuery {
 			sqlgraph.From(user.Table, user.FieldID, selector),
 			sqlgraph.To(container.Table, container.FieldID),
 			sqlgraph.Edge(sqlgraph.O2M, false, user.ContainersTable, user.ContainersColumn),
+		)
+		fromU = sqlgraph.SetNeighbors(_q.driver.Dialect(), step)
+		return fromU, nil
+	}
+	return query
+}
+
+// QueryVolumes chains the current query on the "volumes" edge.
+func (_q *UserQuery) QueryVolumes() *VolumeQuery {
+	query := (&VolumeClient{config: _q.config}).Query()
+	query.path = func(ctx context.Context) (fromU *sql.Selector, err error) {
+		if err := _q.prepareQuery(ctx); err != nil {
+			return nil, err
+		}
+		selector := _q.sqlQuery(ctx)
+		if err := selector.Err(); err != nil {
+			return nil, err
+		}
+		step := sqlgraph.NewStep(
+			sqlgraph.From(user.Table, user.FieldID, selector),
+			sqlgraph.To(volume.Table, volume.FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, false, user.VolumesTable, user.VolumesColumn),
 		)
 		fromU = sqlgraph.SetNeighbors(_q.driver.Dialect(), step)
 		return fromU, nil
@@ -352,6 +376,7 @@ func (_q *UserQuery) Clone() *UserQuery {
 		withSessions:   _q.withSessions.Clone(),
 		withImages:     _q.withImages.Clone(),
 		withContainers: _q.withContainers.Clone(),
+		withVolumes:    _q.withVolumes.Clone(),
 		// clone intermediate query.
 		sql:       _q.sql.Clone(),
 		path:      _q.path,
@@ -400,6 +425,17 @@ func (_q *UserQuery) WithContainers(opts ...func(*ContainerQuery)) *UserQuery {
 		opt(query)
 	}
 	_q.withContainers = query
+	return _q
+}
+
+// WithVolumes tells the query-builder to eager-load the nodes that are connected to
+// the "volumes" edge. The optional arguments are used to configure the query builder of the edge.
+func (_q *UserQuery) WithVolumes(opts ...func(*VolumeQuery)) *UserQuery {
+	query := (&VolumeClient{config: _q.config}).Query()
+	for _, opt := range opts {
+		opt(query)
+	}
+	_q.withVolumes = query
 	return _q
 }
 
@@ -481,11 +517,12 @@ func (_q *UserQuery) sqlAll(ctx context.Context, hooks ...queryHook) ([]*User, e
 	var (
 		nodes       = []*User{}
 		_spec       = _q.querySpec()
-		loadedTypes = [4]bool{
+		loadedTypes = [5]bool{
 			_q.withQuota != nil,
 			_q.withSessions != nil,
 			_q.withImages != nil,
 			_q.withContainers != nil,
+			_q.withVolumes != nil,
 		}
 	)
 	_spec.ScanValues = func(columns []string) ([]any, error) {
@@ -533,6 +570,13 @@ func (_q *UserQuery) sqlAll(ctx context.Context, hooks ...queryHook) ([]*User, e
 		if err := _q.loadContainers(ctx, query, nodes,
 			func(n *User) { n.Edges.Containers = []*Container{} },
 			func(n *User, e *Container) { n.Edges.Containers = append(n.Edges.Containers, e) }); err != nil {
+			return nil, err
+		}
+	}
+	if query := _q.withVolumes; query != nil {
+		if err := _q.loadVolumes(ctx, query, nodes,
+			func(n *User) { n.Edges.Volumes = []*Volume{} },
+			func(n *User, e *Volume) { n.Edges.Volumes = append(n.Edges.Volumes, e) }); err != nil {
 			return nil, err
 		}
 	}
@@ -644,6 +688,36 @@ func (_q *UserQuery) loadContainers(ctx context.Context, query *ContainerQuery, 
 	}
 	query.Where(predicate.Container(func(s *sql.Selector) {
 		s.Where(sql.InValues(s.C(user.ContainersColumn), fks...))
+	}))
+	neighbors, err := query.All(ctx)
+	if err != nil {
+		return err
+	}
+	for _, n := range neighbors {
+		fk := n.OwnerID
+		node, ok := nodeids[fk]
+		if !ok {
+			return fmt.Errorf(`unexpected referenced foreign-key "owner_id" returned %v for node %v`, fk, n.ID)
+		}
+		assign(node, n)
+	}
+	return nil
+}
+func (_q *UserQuery) loadVolumes(ctx context.Context, query *VolumeQuery, nodes []*User, init func(*User), assign func(*User, *Volume)) error {
+	fks := make([]driver.Value, 0, len(nodes))
+	nodeids := make(map[string]*User)
+	for i := range nodes {
+		fks = append(fks, nodes[i].ID)
+		nodeids[nodes[i].ID] = nodes[i]
+		if init != nil {
+			init(nodes[i])
+		}
+	}
+	if len(query.ctx.Fields) > 0 {
+		query.ctx.AppendFieldOnce(volume.FieldOwnerID)
+	}
+	query.Where(predicate.Volume(func(s *sql.Selector) {
+		s.Where(sql.InValues(s.C(user.VolumesColumn), fks...))
 	}))
 	neighbors, err := query.All(ctx)
 	if err != nil {

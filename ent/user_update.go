@@ -17,6 +17,7 @@ import (
 	"github.com/mlride/mlride/ent/quota"
 	"github.com/mlride/mlride/ent/session"
 	"github.com/mlride/mlride/ent/user"
+	"github.com/mlride/mlride/ent/volume"
 )
 
 // UserUpdate is the builder for updating User entities.
@@ -253,6 +254,21 @@ func (_u *UserUpdate) AddContainers(v ...*Container) *UserUpdate {
 	return _u.AddContainerIDs(ids...)
 }
 
+// AddVolumeIDs adds the "volumes" edge to the Volume entity by IDs.
+func (_u *UserUpdate) AddVolumeIDs(ids ...string) *UserUpdate {
+	_u.mutation.AddVolumeIDs(ids...)
+	return _u
+}
+
+// AddVolumes adds the "volumes" edges to the Volume entity.
+func (_u *UserUpdate) AddVolumes(v ...*Volume) *UserUpdate {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.AddVolumeIDs(ids...)
+}
+
 // Mutation returns the UserMutation object of the builder.
 func (_u *UserUpdate) Mutation() *UserMutation {
 	return _u.mutation
@@ -325,6 +341,27 @@ func (_u *UserUpdate) RemoveContainers(v ...*Container) *UserUpdate {
 		ids[i] = v[i].ID
 	}
 	return _u.RemoveContainerIDs(ids...)
+}
+
+// ClearVolumes clears all "volumes" edges to the Volume entity.
+func (_u *UserUpdate) ClearVolumes() *UserUpdate {
+	_u.mutation.ClearVolumes()
+	return _u
+}
+
+// RemoveVolumeIDs removes the "volumes" edge to Volume entities by IDs.
+func (_u *UserUpdate) RemoveVolumeIDs(ids ...string) *UserUpdate {
+	_u.mutation.RemoveVolumeIDs(ids...)
+	return _u
+}
+
+// RemoveVolumes removes "volumes" edges to Volume entities.
+func (_u *UserUpdate) RemoveVolumes(v ...*Volume) *UserUpdate {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.RemoveVolumeIDs(ids...)
 }
 
 // Save executes the query and returns the number of nodes affected by the update operation.
@@ -588,6 +625,51 @@ func (_u *UserUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 		}
 		_spec.Edges.Add = append(_spec.Edges.Add, edge)
 	}
+	if _u.mutation.VolumesCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   user.VolumesTable,
+			Columns: []string{user.VolumesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(volume.FieldID, field.TypeString),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.RemovedVolumesIDs(); len(nodes) > 0 && !_u.mutation.VolumesCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   user.VolumesTable,
+			Columns: []string{user.VolumesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(volume.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.VolumesIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   user.VolumesTable,
+			Columns: []string{user.VolumesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(volume.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
+	}
 	_spec.AddModifiers(_u.modifiers...)
 	if _node, err = sqlgraph.UpdateNodes(ctx, _u.driver, _spec); err != nil {
 		if _, ok := err.(*sqlgraph.NotFoundError); ok {
@@ -830,6 +912,21 @@ func (_u *UserUpdateOne) AddContainers(v ...*Container) *UserUpdateOne {
 	return _u.AddContainerIDs(ids...)
 }
 
+// AddVolumeIDs adds the "volumes" edge to the Volume entity by IDs.
+func (_u *UserUpdateOne) AddVolumeIDs(ids ...string) *UserUpdateOne {
+	_u.mutation.AddVolumeIDs(ids...)
+	return _u
+}
+
+// AddVolumes adds the "volumes" edges to the Volume entity.
+func (_u *UserUpdateOne) AddVolumes(v ...*Volume) *UserUpdateOne {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.AddVolumeIDs(ids...)
+}
+
 // Mutation returns the UserMutation object of the builder.
 func (_u *UserUpdateOne) Mutation() *UserMutation {
 	return _u.mutation
@@ -902,6 +999,27 @@ func (_u *UserUpdateOne) RemoveContainers(v ...*Container) *UserUpdateOne {
 		ids[i] = v[i].ID
 	}
 	return _u.RemoveContainerIDs(ids...)
+}
+
+// ClearVolumes clears all "volumes" edges to the Volume entity.
+func (_u *UserUpdateOne) ClearVolumes() *UserUpdateOne {
+	_u.mutation.ClearVolumes()
+	return _u
+}
+
+// RemoveVolumeIDs removes the "volumes" edge to Volume entities by IDs.
+func (_u *UserUpdateOne) RemoveVolumeIDs(ids ...string) *UserUpdateOne {
+	_u.mutation.RemoveVolumeIDs(ids...)
+	return _u
+}
+
+// RemoveVolumes removes "volumes" edges to Volume entities.
+func (_u *UserUpdateOne) RemoveVolumes(v ...*Volume) *UserUpdateOne {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.RemoveVolumeIDs(ids...)
 }
 
 // Where appends a list predicates to the UserUpdate builder.
@@ -1188,6 +1306,51 @@ func (_u *UserUpdateOne) sqlSave(ctx context.Context) (_node *User, err error) {
 			Bidi:    false,
 			Target: &sqlgraph.EdgeTarget{
 				IDSpec: sqlgraph.NewFieldSpec(container.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
+	}
+	if _u.mutation.VolumesCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   user.VolumesTable,
+			Columns: []string{user.VolumesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(volume.FieldID, field.TypeString),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.RemovedVolumesIDs(); len(nodes) > 0 && !_u.mutation.VolumesCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   user.VolumesTable,
+			Columns: []string{user.VolumesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(volume.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.VolumesIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   user.VolumesTable,
+			Columns: []string{user.VolumesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(volume.FieldID, field.TypeString),
 			},
 		}
 		for _, k := range nodes {

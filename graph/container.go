@@ -13,6 +13,7 @@ import (
 	"github.com/mlride/mlride/internal/live"
 	"github.com/mlride/mlride/internal/quota"
 	"github.com/mlride/mlride/internal/store"
+	"github.com/mlride/mlride/internal/volume"
 )
 
 // Containers resolves Query.containers.
@@ -60,10 +61,15 @@ func wanted(in generated.CreateContainerInput) lifecycle.Wanted {
 	for i, v := range in.Environment {
 		environment[i] = *v
 	}
+	mounts := make([]volume.Wanted, len(in.Volumes))
+	for i, m := range in.Volumes {
+		mounts[i] = volume.Wanted{VolumeID: m.VolumeID, Path: m.Path, ReadOnly: m.ReadOnly}
+	}
 	return lifecycle.Wanted{
 		Name: in.Name, ImageID: in.ImageID, CPU: in.CPULimit, Memory: in.MemoryLimit, GPU: in.GpuLimit,
 		Command: in.Command, Environment: environment, RestartPolicy: in.RestartPolicy,
-		Start: in.Start, IdempotencyKey: in.IdempotencyKey,
+		Start: in.Start, IdempotencyKey: in.IdempotencyKey, Queue: in.WhenFull == generated.WhenFullQueue,
+		Mounts: mounts, Workspace: in.Workspace, IdleTimeout: in.IdleTimeout,
 	}
 }
 
@@ -73,7 +79,10 @@ func (r query) Admission(ctx context.Context, input generated.CreateContainerInp
 	if err != nil {
 		return nil, err
 	}
-	out := &generated.Admission{Allowed: len(a.Problems) == 0, Problems: []*generated.AdmissionProblem{}, Largest: amounts(a.Largest)}
+	out := &generated.Admission{
+		Allowed: len(a.Problems) == 0, WouldQueue: a.WouldQueue, Problems: []*generated.AdmissionProblem{},
+		Largest: amounts(a.Largest), Freeing: a.Freeing,
+	}
 	for _, p := range a.Problems {
 		out.Problems = append(out.Problems, problem(p))
 	}
@@ -105,9 +114,12 @@ func (r mutation) CreateContainer(ctx context.Context, input generated.CreateCon
 }
 
 // StartContainer resolves Mutation.startContainer.
-func (r mutation) StartContainer(ctx context.Context, id string) (*generated.ContainerPayload, error) {
-	return containerPayload(r.Lifecycle.Start(ctx, id))
+func (r mutation) StartContainer(ctx context.Context, id string, whenFull *generated.WhenFull) (*generated.ContainerPayload, error) {
+	return containerPayload(r.Lifecycle.Start(ctx, id, queues(whenFull)))
 }
+
+// queues says whether the caller would rather wait than be refused.
+func queues(w *generated.WhenFull) bool { return w != nil && *w == generated.WhenFullQueue }
 
 // StopContainer resolves Mutation.stopContainer.
 func (r mutation) StopContainer(ctx context.Context, id string, timeout *record.Duration) (*generated.ContainerPayload, error) {
@@ -139,10 +151,15 @@ func (r mutation) UnpauseContainer(ctx context.Context, id string) (*generated.C
 	return containerPayload(r.Lifecycle.Unpause(ctx, id))
 }
 
+// KeepContainer resolves Mutation.keepContainer.
+func (r mutation) KeepContainer(ctx context.Context, id string) (*generated.ContainerPayload, error) {
+	return containerPayload(r.Lifecycle.Keep(ctx, id))
+}
+
 // UpdateContainer resolves Mutation.updateContainer.
 func (r mutation) UpdateContainer(ctx context.Context, id string, in generated.UpdateContainerInput) (*generated.ContainerPayload, error) {
 	return containerPayload(r.Lifecycle.Update(ctx, id, lifecycle.Edit{
-		Name: in.Name, CPU: in.CPULimit, Memory: in.MemoryLimit, RestartPolicy: in.RestartPolicy,
+		Name: in.Name, CPU: in.CPULimit, Memory: in.MemoryLimit, RestartPolicy: in.RestartPolicy, IdleTimeout: in.IdleTimeout,
 	}))
 }
 
@@ -153,7 +170,9 @@ func (r mutation) RemoveContainer(ctx context.Context, id string) (*generated.Co
 
 // StartContainers resolves Mutation.startContainers.
 func (r mutation) StartContainers(ctx context.Context, ids []string) ([]*generated.ContainerResult, error) {
-	return results(lifecycle.Each(ctx, ids, r.Lifecycle.Start))
+	return results(lifecycle.Each(ctx, ids, func(ctx context.Context, id string) (*ent.Container, error) {
+		return r.Lifecycle.Start(ctx, id, false)
+	}))
 }
 
 // StopContainers resolves Mutation.stopContainers.

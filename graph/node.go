@@ -19,6 +19,7 @@ func (r query) Node(ctx context.Context, id string) (scalar.Node, error) {
 		"quo":  found(r.Resolver.Quota.Get),
 		"img":  found(r.Resolver.Images.Get),
 		"ctr":  found(r.Lifecycle.Get),
+		"vol":  found(r.Resolver.Volumes.Get),
 	}[prefix]
 	if !known {
 		return nil, nil

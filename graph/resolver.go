@@ -10,6 +10,7 @@ import (
 	"github.com/mlride/mlride/internal/lifecycle"
 	"github.com/mlride/mlride/internal/monitor"
 	"github.com/mlride/mlride/internal/quota"
+	"github.com/mlride/mlride/internal/volume"
 )
 
 // Resolver is the root: what the resolvers call.
@@ -19,6 +20,7 @@ type Resolver struct {
 	Lifecycle *lifecycle.Service
 	Quota     *quota.Service
 	Monitor   *monitor.Service
+	Volumes   *volume.Service
 	Machine   Machine
 }
 
@@ -31,6 +33,8 @@ type (
 	imageFields  struct{ *Resolver }
 	container    struct{ *Resolver }
 	event        struct{ *Resolver }
+	volumeFields struct{ *Resolver }
+	mountFields  struct{ *Resolver }
 )
 
 // Query implements generated.ResolverRoot, as do the methods below.
@@ -56,3 +60,9 @@ func (r *Resolver) Container() generated.ContainerResolver { return container{r}
 
 // ContainerEvent resolves what is not stored with a timeline's line.
 func (r *Resolver) ContainerEvent() generated.ContainerEventResolver { return event{r} }
+
+// Volume resolves what is not stored with a volume.
+func (r *Resolver) Volume() generated.VolumeResolver { return volumeFields{r} }
+
+// VolumeMount resolves what is not stored with a mount.
+func (r *Resolver) VolumeMount() generated.VolumeMountResolver { return mountFields{r} }

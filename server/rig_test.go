@@ -242,6 +242,8 @@ func (r *resolver) ContainerEvent() generated.ContainerEventResolver { return ni
 func (r *resolver) Image() generated.ImageResolver                   { return nil }
 func (r *resolver) Session() generated.SessionResolver               { return nil }
 func (r *resolver) User() generated.UserResolver                     { return nil }
+func (r *resolver) Volume() generated.VolumeResolver                 { return nil }
+func (r *resolver) VolumeMount() generated.VolumeMountResolver       { return nil }
 func (r *resolver) Query() generated.QueryResolver                   { return stubQuery{resolver: r} }
 
 func (r *resolver) Mutation() generated.MutationResolver { return stubMutation{resolver: r} }

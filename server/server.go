@@ -30,6 +30,7 @@ import (
 	"github.com/mlride/mlride/internal/monitor"
 	"github.com/mlride/mlride/internal/quota"
 	"github.com/mlride/mlride/internal/store"
+	"github.com/mlride/mlride/internal/volume"
 )
 
 // firstContact bounds how long the start waits for the engine's first word, so
@@ -95,6 +96,7 @@ type house struct {
 	accounts  *account.Service
 	images    *image.Service
 	monitor   *monitor.Service
+	volumes   *volume.Service
 	lifecycle *lifecycle.Service
 	resolver  *graph.Resolver
 	loops     []func(context.Context)
@@ -152,8 +154,11 @@ func (h *house) features(ctx context.Context, feed *live.Feed) error {
 		Client: client, Feed: feed, Engine: h.engine, Log: log, Now: time.Now,
 		Local: func() bool { return h.lifecycle.Connection().Info.Local },
 	})
+	h.volumes = volume.New(volume.Options{
+		Client: client, Engine: h.engine, Quota: h.quota, Feed: feed, Log: log, Now: time.Now, Trash: config.Trash.Duration,
+	})
 	h.lifecycle = lifecycle.New(lifecycle.Options{
-		Client: client, Engine: h.engine, Quota: h.quota, Feed: feed, Log: log, Now: time.Now,
+		Client: client, Engine: h.engine, Quota: h.quota, Volumes: h.volumes, Feed: feed, Log: log, Now: time.Now,
 		MinMemory:    record.Bytes(config.MinMemory),
 		Running:      func(p lifecycle.Process) { h.monitor.Started(monitor.Target(p)) },
 		Ended:        h.monitor.Stopped,
@@ -164,9 +169,9 @@ func (h *house) features(ctx context.Context, feed *live.Feed) error {
 		Connected:    func(context.Context, engine.Info) { h.images.EngineUp() },
 	})
 	h.resolver = &graph.Resolver{
-		Account: h.accounts, Images: h.images, Lifecycle: h.lifecycle, Quota: h.quota, Monitor: h.monitor, Machine: h,
+		Account: h.accounts, Images: h.images, Lifecycle: h.lifecycle, Quota: h.quota, Monitor: h.monitor, Volumes: h.volumes, Machine: h,
 	}
-	h.loops = []func(context.Context){h.accounts.Run, h.images.Run, h.monitor.Run, h.lifecycle.Run}
+	h.loops = []func(context.Context){h.accounts.Run, h.images.Run, h.monitor.Run, h.volumes.Run, h.lifecycle.Run}
 	return nil
 }
 

@@ -32,6 +32,12 @@ const (
 	FieldObservedRun = "observed_run"
 	// FieldEngineStartedAt holds the string denoting the engine_started_at field in the database.
 	FieldEngineStartedAt = "engine_started_at"
+	// FieldQueued holds the string denoting the queued field in the database.
+	FieldQueued = "queued"
+	// FieldQueuedAt holds the string denoting the queued_at field in the database.
+	FieldQueuedAt = "queued_at"
+	// FieldQueuePosition holds the string denoting the queue_position field in the database.
+	FieldQueuePosition = "queue_position"
 	// FieldFailed holds the string denoting the failed field in the database.
 	FieldFailed = "failed"
 	// FieldStatus holds the string denoting the status field in the database.
@@ -48,6 +54,8 @@ const (
 	FieldMemoryLimit = "memory_limit"
 	// FieldGpuLimit holds the string denoting the gpu_limit field in the database.
 	FieldGpuLimit = "gpu_limit"
+	// FieldGpuDevices holds the string denoting the gpu_devices field in the database.
+	FieldGpuDevices = "gpu_devices"
 	// FieldAppliedCPU holds the string denoting the applied_cpu field in the database.
 	FieldAppliedCPU = "applied_cpu"
 	// FieldAppliedMemory holds the string denoting the applied_memory field in the database.
@@ -64,6 +72,22 @@ const (
 	FieldStopGrace = "stop_grace"
 	// FieldStoppedBy holds the string denoting the stopped_by field in the database.
 	FieldStoppedBy = "stopped_by"
+	// FieldFrozen holds the string denoting the frozen field in the database.
+	FieldFrozen = "frozen"
+	// FieldOomTold holds the string denoting the oom_told field in the database.
+	FieldOomTold = "oom_told"
+	// FieldIdleTimeout holds the string denoting the idle_timeout field in the database.
+	FieldIdleTimeout = "idle_timeout"
+	// FieldIdleSince holds the string denoting the idle_since field in the database.
+	FieldIdleSince = "idle_since"
+	// FieldCullAt holds the string denoting the cull_at field in the database.
+	FieldCullAt = "cull_at"
+	// FieldLastActivityAt holds the string denoting the last_activity_at field in the database.
+	FieldLastActivityAt = "last_activity_at"
+	// FieldActivity holds the string denoting the activity field in the database.
+	FieldActivity = "activity"
+	// FieldDiskUsed holds the string denoting the disk_used field in the database.
+	FieldDiskUsed = "disk_used"
 	// FieldLastExit holds the string denoting the last_exit field in the database.
 	FieldLastExit = "last_exit"
 	// FieldStartedAt holds the string denoting the started_at field in the database.
@@ -80,6 +104,8 @@ const (
 	EdgeImage = "image"
 	// EdgeEvents holds the string denoting the events edge name in mutations.
 	EdgeEvents = "events"
+	// EdgeMounts holds the string denoting the mounts edge name in mutations.
+	EdgeMounts = "mounts"
 	// Table holds the table name of the container in the database.
 	Table = "containers"
 	// OwnerTable is the table that holds the owner relation/edge.
@@ -103,6 +129,13 @@ const (
 	EventsInverseTable = "container_events"
 	// EventsColumn is the table column denoting the events relation/edge.
 	EventsColumn = "container_id"
+	// MountsTable is the table that holds the mounts relation/edge.
+	MountsTable = "mounts"
+	// MountsInverseTable is the table name for the Mount entity.
+	// It exists in this package in order to avoid circular dependency with the "mount" package.
+	MountsInverseTable = "mounts"
+	// MountsColumn is the table column denoting the mounts relation/edge.
+	MountsColumn = "container_id"
 )
 
 // Columns holds all SQL columns for container fields.
@@ -116,6 +149,9 @@ var Columns = []string{
 	FieldObserved,
 	FieldObservedRun,
 	FieldEngineStartedAt,
+	FieldQueued,
+	FieldQueuedAt,
+	FieldQueuePosition,
 	FieldFailed,
 	FieldStatus,
 	FieldStatusMessage,
@@ -124,6 +160,7 @@ var Columns = []string{
 	FieldCPULimit,
 	FieldMemoryLimit,
 	FieldGpuLimit,
+	FieldGpuDevices,
 	FieldAppliedCPU,
 	FieldAppliedMemory,
 	FieldCommand,
@@ -132,6 +169,14 @@ var Columns = []string{
 	FieldRestarts,
 	FieldStopGrace,
 	FieldStoppedBy,
+	FieldFrozen,
+	FieldOomTold,
+	FieldIdleTimeout,
+	FieldIdleSince,
+	FieldCullAt,
+	FieldLastActivityAt,
+	FieldActivity,
+	FieldDiskUsed,
 	FieldLastExit,
 	FieldStartedAt,
 	FieldFinishedAt,
@@ -156,6 +201,8 @@ var (
 	DefaultObservedRun int
 	// DefaultEngineStartedAt holds the default value on creation for the "engine_started_at" field.
 	DefaultEngineStartedAt string
+	// DefaultQueued holds the default value on creation for the "queued" field.
+	DefaultQueued bool
 	// DefaultFailed holds the default value on creation for the "failed" field.
 	DefaultFailed bool
 	// DefaultReserved holds the default value on creation for the "reserved" field.
@@ -174,6 +221,8 @@ var (
 	DefaultRestarts int
 	// DefaultStopGrace holds the default value on creation for the "stop_grace" field.
 	DefaultStopGrace int
+	// DefaultOomTold holds the default value on creation for the "oom_told" field.
+	DefaultOomTold bool
 	// DefaultCreatedAt holds the default value on creation for the "created_at" field.
 	DefaultCreatedAt func() time.Time
 	// DefaultID holds the default value on creation for the "id" field.
@@ -296,6 +345,33 @@ func RestartPolicyValidator(rp RestartPolicy) error {
 	}
 }
 
+// Frozen defines the type for the "frozen" enum field.
+type Frozen string
+
+// FrozenNo is the default value of the Frozen enum.
+const DefaultFrozen = FrozenNo
+
+// Frozen values.
+const (
+	FrozenNo   Frozen = "NO"
+	FrozenIdle Frozen = "IDLE"
+	FrozenDisk Frozen = "DISK"
+)
+
+func (f Frozen) String() string {
+	return string(f)
+}
+
+// FrozenValidator is a validator for the "frozen" field enum values. It is called by the builders before save.
+func FrozenValidator(f Frozen) error {
+	switch f {
+	case FrozenNo, FrozenIdle, FrozenDisk:
+		return nil
+	default:
+		return fmt.Errorf("container: invalid enum value for frozen field: %q", f)
+	}
+}
+
 // OrderOption defines the ordering options for the Container queries.
 type OrderOption func(*sql.Selector)
 
@@ -342,6 +418,21 @@ func ByObservedRun(opts ...sql.OrderTermOption) OrderOption {
 // ByEngineStartedAt orders the results by the engine_started_at field.
 func ByEngineStartedAt(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldEngineStartedAt, opts...).ToFunc()
+}
+
+// ByQueued orders the results by the queued field.
+func ByQueued(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldQueued, opts...).ToFunc()
+}
+
+// ByQueuedAt orders the results by the queued_at field.
+func ByQueuedAt(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldQueuedAt, opts...).ToFunc()
+}
+
+// ByQueuePosition orders the results by the queue_position field.
+func ByQueuePosition(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldQueuePosition, opts...).ToFunc()
 }
 
 // ByFailed orders the results by the failed field.
@@ -414,6 +505,41 @@ func ByStoppedBy(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldStoppedBy, opts...).ToFunc()
 }
 
+// ByFrozen orders the results by the frozen field.
+func ByFrozen(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldFrozen, opts...).ToFunc()
+}
+
+// ByOomTold orders the results by the oom_told field.
+func ByOomTold(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldOomTold, opts...).ToFunc()
+}
+
+// ByIdleTimeout orders the results by the idle_timeout field.
+func ByIdleTimeout(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldIdleTimeout, opts...).ToFunc()
+}
+
+// ByIdleSince orders the results by the idle_since field.
+func ByIdleSince(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldIdleSince, opts...).ToFunc()
+}
+
+// ByCullAt orders the results by the cull_at field.
+func ByCullAt(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldCullAt, opts...).ToFunc()
+}
+
+// ByLastActivityAt orders the results by the last_activity_at field.
+func ByLastActivityAt(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldLastActivityAt, opts...).ToFunc()
+}
+
+// ByDiskUsed orders the results by the disk_used field.
+func ByDiskUsed(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldDiskUsed, opts...).ToFunc()
+}
+
 // ByStartedAt orders the results by the started_at field.
 func ByStartedAt(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldStartedAt, opts...).ToFunc()
@@ -461,6 +587,20 @@ func ByEvents(term sql.OrderTerm, terms ...sql.OrderTerm) OrderOption {
 		sqlgraph.OrderByNeighborTerms(s, newEventsStep(), append([]sql.OrderTerm{term}, terms...)...)
 	}
 }
+
+// ByMountsCount orders the results by mounts count.
+func ByMountsCount(opts ...sql.OrderTermOption) OrderOption {
+	return func(s *sql.Selector) {
+		sqlgraph.OrderByNeighborsCount(s, newMountsStep(), opts...)
+	}
+}
+
+// ByMounts orders the results by mounts terms.
+func ByMounts(term sql.OrderTerm, terms ...sql.OrderTerm) OrderOption {
+	return func(s *sql.Selector) {
+		sqlgraph.OrderByNeighborTerms(s, newMountsStep(), append([]sql.OrderTerm{term}, terms...)...)
+	}
+}
 func newOwnerStep() *sqlgraph.Step {
 	return sqlgraph.NewStep(
 		sqlgraph.From(Table, FieldID),
@@ -480,5 +620,12 @@ func newEventsStep() *sqlgraph.Step {
 		sqlgraph.From(Table, FieldID),
 		sqlgraph.To(EventsInverseTable, FieldID),
 		sqlgraph.Edge(sqlgraph.O2M, false, EventsTable, EventsColumn),
+	)
+}
+func newMountsStep() *sqlgraph.Step {
+	return sqlgraph.NewStep(
+		sqlgraph.From(Table, FieldID),
+		sqlgraph.To(MountsInverseTable, FieldID),
+		sqlgraph.Edge(sqlgraph.O2M, false, MountsTable, MountsColumn),
 	)
 }

@@ -96,6 +96,21 @@ func EngineStartedAt(v string) predicate.Container {
 	return predicate.Container(sql.FieldEQ(FieldEngineStartedAt, v))
 }
 
+// Queued applies equality check predicate on the "queued" field. It's identical to QueuedEQ.
+func Queued(v bool) predicate.Container {
+	return predicate.Container(sql.FieldEQ(FieldQueued, v))
+}
+
+// QueuedAt applies equality check predicate on the "queued_at" field. It's identical to QueuedAtEQ.
+func QueuedAt(v time.Time) predicate.Container {
+	return predicate.Container(sql.FieldEQ(FieldQueuedAt, v))
+}
+
+// QueuePosition applies equality check predicate on the "queue_position" field. It's identical to QueuePositionEQ.
+func QueuePosition(v int) predicate.Container {
+	return predicate.Container(sql.FieldEQ(FieldQueuePosition, v))
+}
+
 // Failed applies equality check predicate on the "failed" field. It's identical to FailedEQ.
 func Failed(v bool) predicate.Container {
 	return predicate.Container(sql.FieldEQ(FieldFailed, v))
@@ -158,6 +173,38 @@ func StopGrace(v int) predicate.Container {
 // StoppedBy applies equality check predicate on the "stopped_by" field. It's identical to StoppedByEQ.
 func StoppedBy(v string) predicate.Container {
 	return predicate.Container(sql.FieldEQ(FieldStoppedBy, v))
+}
+
+// OomTold applies equality check predicate on the "oom_told" field. It's identical to OomToldEQ.
+func OomTold(v bool) predicate.Container {
+	return predicate.Container(sql.FieldEQ(FieldOomTold, v))
+}
+
+// IdleTimeout applies equality check predicate on the "idle_timeout" field. It's identical to IdleTimeoutEQ.
+func IdleTimeout(v record.Duration) predicate.Container {
+	vc := int64(v)
+	return predicate.Container(sql.FieldEQ(FieldIdleTimeout, vc))
+}
+
+// IdleSince applies equality check predicate on the "idle_since" field. It's identical to IdleSinceEQ.
+func IdleSince(v time.Time) predicate.Container {
+	return predicate.Container(sql.FieldEQ(FieldIdleSince, v))
+}
+
+// CullAt applies equality check predicate on the "cull_at" field. It's identical to CullAtEQ.
+func CullAt(v time.Time) predicate.Container {
+	return predicate.Container(sql.FieldEQ(FieldCullAt, v))
+}
+
+// LastActivityAt applies equality check predicate on the "last_activity_at" field. It's identical to LastActivityAtEQ.
+func LastActivityAt(v time.Time) predicate.Container {
+	return predicate.Container(sql.FieldEQ(FieldLastActivityAt, v))
+}
+
+// DiskUsed applies equality check predicate on the "disk_used" field. It's identical to DiskUsedEQ.
+func DiskUsed(v record.Bytes) predicate.Container {
+	vc := int64(v)
+	return predicate.Container(sql.FieldEQ(FieldDiskUsed, vc))
 }
 
 // StartedAt applies equality check predicate on the "started_at" field. It's identical to StartedAtEQ.
@@ -560,6 +607,116 @@ func EngineStartedAtContainsFold(v string) predicate.Container {
 	return predicate.Container(sql.FieldContainsFold(FieldEngineStartedAt, v))
 }
 
+// QueuedEQ applies the EQ predicate on the "queued" field.
+func QueuedEQ(v bool) predicate.Container {
+	return predicate.Container(sql.FieldEQ(FieldQueued, v))
+}
+
+// QueuedNEQ applies the NEQ predicate on the "queued" field.
+func QueuedNEQ(v bool) predicate.Container {
+	return predicate.Container(sql.FieldNEQ(FieldQueued, v))
+}
+
+// QueuedAtEQ applies the EQ predicate on the "queued_at" field.
+func QueuedAtEQ(v time.Time) predicate.Container {
+	return predicate.Container(sql.FieldEQ(FieldQueuedAt, v))
+}
+
+// QueuedAtNEQ applies the NEQ predicate on the "queued_at" field.
+func QueuedAtNEQ(v time.Time) predicate.Container {
+	return predicate.Container(sql.FieldNEQ(FieldQueuedAt, v))
+}
+
+// QueuedAtIn applies the In predicate on the "queued_at" field.
+func QueuedAtIn(vs ...time.Time) predicate.Container {
+	return predicate.Container(sql.FieldIn(FieldQueuedAt, vs...))
+}
+
+// QueuedAtNotIn applies the NotIn predicate on the "queued_at" field.
+func QueuedAtNotIn(vs ...time.Time) predicate.Container {
+	return predicate.Container(sql.FieldNotIn(FieldQueuedAt, vs...))
+}
+
+// QueuedAtGT applies the GT predicate on the "queued_at" field.
+func QueuedAtGT(v time.Time) predicate.Container {
+	return predicate.Container(sql.FieldGT(FieldQueuedAt, v))
+}
+
+// QueuedAtGTE applies the GTE predicate on the "queued_at" field.
+func QueuedAtGTE(v time.Time) predicate.Container {
+	return predicate.Container(sql.FieldGTE(FieldQueuedAt, v))
+}
+
+// QueuedAtLT applies the LT predicate on the "queued_at" field.
+func QueuedAtLT(v time.Time) predicate.Container {
+	return predicate.Container(sql.FieldLT(FieldQueuedAt, v))
+}
+
+// QueuedAtLTE applies the LTE predicate on the "queued_at" field.
+func QueuedAtLTE(v time.Time) predicate.Container {
+	return predicate.Container(sql.FieldLTE(FieldQueuedAt, v))
+}
+
+// QueuedAtIsNil applies the IsNil predicate on the "queued_at" field.
+func QueuedAtIsNil() predicate.Container {
+	return predicate.Container(sql.FieldIsNull(FieldQueuedAt))
+}
+
+// QueuedAtNotNil applies the NotNil predicate on the "queued_at" field.
+func QueuedAtNotNil() predicate.Container {
+	return predicate.Container(sql.FieldNotNull(FieldQueuedAt))
+}
+
+// QueuePositionEQ applies the EQ predicate on the "queue_position" field.
+func QueuePositionEQ(v int) predicate.Container {
+	return predicate.Container(sql.FieldEQ(FieldQueuePosition, v))
+}
+
+// QueuePositionNEQ applies the NEQ predicate on the "queue_position" field.
+func QueuePositionNEQ(v int) predicate.Container {
+	return predicate.Container(sql.FieldNEQ(FieldQueuePosition, v))
+}
+
+// QueuePositionIn applies the In predicate on the "queue_position" field.
+func QueuePositionIn(vs ...int) predicate.Container {
+	return predicate.Container(sql.FieldIn(FieldQueuePosition, vs...))
+}
+
+// QueuePositionNotIn applies the NotIn predicate on the "queue_position" field.
+func QueuePositionNotIn(vs ...int) predicate.Container {
+	return predicate.Container(sql.FieldNotIn(FieldQueuePosition, vs...))
+}
+
+// QueuePositionGT applies the GT predicate on the "queue_position" field.
+func QueuePositionGT(v int) predicate.Container {
+	return predicate.Container(sql.FieldGT(FieldQueuePosition, v))
+}
+
+// QueuePositionGTE applies the GTE predicate on the "queue_position" field.
+func QueuePositionGTE(v int) predicate.Container {
+	return predicate.Container(sql.FieldGTE(FieldQueuePosition, v))
+}
+
+// QueuePositionLT applies the LT predicate on the "queue_position" field.
+func QueuePositionLT(v int) predicate.Container {
+	return predicate.Container(sql.FieldLT(FieldQueuePosition, v))
+}
+
+// QueuePositionLTE applies the LTE predicate on the "queue_position" field.
+func QueuePositionLTE(v int) predicate.Container {
+	return predicate.Container(sql.FieldLTE(FieldQueuePosition, v))
+}
+
+// QueuePositionIsNil applies the IsNil predicate on the "queue_position" field.
+func QueuePositionIsNil() predicate.Container {
+	return predicate.Container(sql.FieldIsNull(FieldQueuePosition))
+}
+
+// QueuePositionNotNil applies the NotNil predicate on the "queue_position" field.
+func QueuePositionNotNil() predicate.Container {
+	return predicate.Container(sql.FieldNotNull(FieldQueuePosition))
+}
+
 // FailedEQ applies the EQ predicate on the "failed" field.
 func FailedEQ(v bool) predicate.Container {
 	return predicate.Container(sql.FieldEQ(FieldFailed, v))
@@ -873,6 +1030,16 @@ func GpuLimitLTE(v int) predicate.Container {
 	return predicate.Container(sql.FieldLTE(FieldGpuLimit, v))
 }
 
+// GpuDevicesIsNil applies the IsNil predicate on the "gpu_devices" field.
+func GpuDevicesIsNil() predicate.Container {
+	return predicate.Container(sql.FieldIsNull(FieldGpuDevices))
+}
+
+// GpuDevicesNotNil applies the NotNil predicate on the "gpu_devices" field.
+func GpuDevicesNotNil() predicate.Container {
+	return predicate.Container(sql.FieldNotNull(FieldGpuDevices))
+}
+
 // AppliedCPUEQ applies the EQ predicate on the "applied_cpu" field.
 func AppliedCPUEQ(v record.Cores) predicate.Container {
 	vc := int64(v)
@@ -1154,6 +1321,324 @@ func StoppedByEqualFold(v string) predicate.Container {
 // StoppedByContainsFold applies the ContainsFold predicate on the "stopped_by" field.
 func StoppedByContainsFold(v string) predicate.Container {
 	return predicate.Container(sql.FieldContainsFold(FieldStoppedBy, v))
+}
+
+// FrozenEQ applies the EQ predicate on the "frozen" field.
+func FrozenEQ(v Frozen) predicate.Container {
+	return predicate.Container(sql.FieldEQ(FieldFrozen, v))
+}
+
+// FrozenNEQ applies the NEQ predicate on the "frozen" field.
+func FrozenNEQ(v Frozen) predicate.Container {
+	return predicate.Container(sql.FieldNEQ(FieldFrozen, v))
+}
+
+// FrozenIn applies the In predicate on the "frozen" field.
+func FrozenIn(vs ...Frozen) predicate.Container {
+	return predicate.Container(sql.FieldIn(FieldFrozen, vs...))
+}
+
+// FrozenNotIn applies the NotIn predicate on the "frozen" field.
+func FrozenNotIn(vs ...Frozen) predicate.Container {
+	return predicate.Container(sql.FieldNotIn(FieldFrozen, vs...))
+}
+
+// OomToldEQ applies the EQ predicate on the "oom_told" field.
+func OomToldEQ(v bool) predicate.Container {
+	return predicate.Container(sql.FieldEQ(FieldOomTold, v))
+}
+
+// OomToldNEQ applies the NEQ predicate on the "oom_told" field.
+func OomToldNEQ(v bool) predicate.Container {
+	return predicate.Container(sql.FieldNEQ(FieldOomTold, v))
+}
+
+// IdleTimeoutEQ applies the EQ predicate on the "idle_timeout" field.
+func IdleTimeoutEQ(v record.Duration) predicate.Container {
+	vc := int64(v)
+	return predicate.Container(sql.FieldEQ(FieldIdleTimeout, vc))
+}
+
+// IdleTimeoutNEQ applies the NEQ predicate on the "idle_timeout" field.
+func IdleTimeoutNEQ(v record.Duration) predicate.Container {
+	vc := int64(v)
+	return predicate.Container(sql.FieldNEQ(FieldIdleTimeout, vc))
+}
+
+// IdleTimeoutIn applies the In predicate on the "idle_timeout" field.
+func IdleTimeoutIn(vs ...record.Duration) predicate.Container {
+	v := make([]any, len(vs))
+	for i := range v {
+		v[i] = int64(vs[i])
+	}
+	return predicate.Container(sql.FieldIn(FieldIdleTimeout, v...))
+}
+
+// IdleTimeoutNotIn applies the NotIn predicate on the "idle_timeout" field.
+func IdleTimeoutNotIn(vs ...record.Duration) predicate.Container {
+	v := make([]any, len(vs))
+	for i := range v {
+		v[i] = int64(vs[i])
+	}
+	return predicate.Container(sql.FieldNotIn(FieldIdleTimeout, v...))
+}
+
+// IdleTimeoutGT applies the GT predicate on the "idle_timeout" field.
+func IdleTimeoutGT(v record.Duration) predicate.Container {
+	vc := int64(v)
+	return predicate.Container(sql.FieldGT(FieldIdleTimeout, vc))
+}
+
+// IdleTimeoutGTE applies the GTE predicate on the "idle_timeout" field.
+func IdleTimeoutGTE(v record.Duration) predicate.Container {
+	vc := int64(v)
+	return predicate.Container(sql.FieldGTE(FieldIdleTimeout, vc))
+}
+
+// IdleTimeoutLT applies the LT predicate on the "idle_timeout" field.
+func IdleTimeoutLT(v record.Duration) predicate.Container {
+	vc := int64(v)
+	return predicate.Container(sql.FieldLT(FieldIdleTimeout, vc))
+}
+
+// IdleTimeoutLTE applies the LTE predicate on the "idle_timeout" field.
+func IdleTimeoutLTE(v record.Duration) predicate.Container {
+	vc := int64(v)
+	return predicate.Container(sql.FieldLTE(FieldIdleTimeout, vc))
+}
+
+// IdleTimeoutIsNil applies the IsNil predicate on the "idle_timeout" field.
+func IdleTimeoutIsNil() predicate.Container {
+	return predicate.Container(sql.FieldIsNull(FieldIdleTimeout))
+}
+
+// IdleTimeoutNotNil applies the NotNil predicate on the "idle_timeout" field.
+func IdleTimeoutNotNil() predicate.Container {
+	return predicate.Container(sql.FieldNotNull(FieldIdleTimeout))
+}
+
+// IdleSinceEQ applies the EQ predicate on the "idle_since" field.
+func IdleSinceEQ(v time.Time) predicate.Container {
+	return predicate.Container(sql.FieldEQ(FieldIdleSince, v))
+}
+
+// IdleSinceNEQ applies the NEQ predicate on the "idle_since" field.
+func IdleSinceNEQ(v time.Time) predicate.Container {
+	return predicate.Container(sql.FieldNEQ(FieldIdleSince, v))
+}
+
+// IdleSinceIn applies the In predicate on the "idle_since" field.
+func IdleSinceIn(vs ...time.Time) predicate.Container {
+	return predicate.Container(sql.FieldIn(FieldIdleSince, vs...))
+}
+
+// IdleSinceNotIn applies the NotIn predicate on the "idle_since" field.
+func IdleSinceNotIn(vs ...time.Time) predicate.Container {
+	return predicate.Container(sql.FieldNotIn(FieldIdleSince, vs...))
+}
+
+// IdleSinceGT applies the GT predicate on the "idle_since" field.
+func IdleSinceGT(v time.Time) predicate.Container {
+	return predicate.Container(sql.FieldGT(FieldIdleSince, v))
+}
+
+// IdleSinceGTE applies the GTE predicate on the "idle_since" field.
+func IdleSinceGTE(v time.Time) predicate.Container {
+	return predicate.Container(sql.FieldGTE(FieldIdleSince, v))
+}
+
+// IdleSinceLT applies the LT predicate on the "idle_since" field.
+func IdleSinceLT(v time.Time) predicate.Container {
+	return predicate.Container(sql.FieldLT(FieldIdleSince, v))
+}
+
+// IdleSinceLTE applies the LTE predicate on the "idle_since" field.
+func IdleSinceLTE(v time.Time) predicate.Container {
+	return predicate.Container(sql.FieldLTE(FieldIdleSince, v))
+}
+
+// IdleSinceIsNil applies the IsNil predicate on the "idle_since" field.
+func IdleSinceIsNil() predicate.Container {
+	return predicate.Container(sql.FieldIsNull(FieldIdleSince))
+}
+
+// IdleSinceNotNil applies the NotNil predicate on the "idle_since" field.
+func IdleSinceNotNil() predicate.Container {
+	return predicate.Container(sql.FieldNotNull(FieldIdleSince))
+}
+
+// CullAtEQ applies the EQ predicate on the "cull_at" field.
+func CullAtEQ(v time.Time) predicate.Container {
+	return predicate.Container(sql.FieldEQ(FieldCullAt, v))
+}
+
+// CullAtNEQ applies the NEQ predicate on the "cull_at" field.
+func CullAtNEQ(v time.Time) predicate.Container {
+	return predicate.Container(sql.FieldNEQ(FieldCullAt, v))
+}
+
+// CullAtIn applies the In predicate on the "cull_at" field.
+func CullAtIn(vs ...time.Time) predicate.Container {
+	return predicate.Container(sql.FieldIn(FieldCullAt, vs...))
+}
+
+// CullAtNotIn applies the NotIn predicate on the "cull_at" field.
+func CullAtNotIn(vs ...time.Time) predicate.Container {
+	return predicate.Container(sql.FieldNotIn(FieldCullAt, vs...))
+}
+
+// CullAtGT applies the GT predicate on the "cull_at" field.
+func CullAtGT(v time.Time) predicate.Container {
+	return predicate.Container(sql.FieldGT(FieldCullAt, v))
+}
+
+// CullAtGTE applies the GTE predicate on the "cull_at" field.
+func CullAtGTE(v time.Time) predicate.Container {
+	return predicate.Container(sql.FieldGTE(FieldCullAt, v))
+}
+
+// CullAtLT applies the LT predicate on the "cull_at" field.
+func CullAtLT(v time.Time) predicate.Container {
+	return predicate.Container(sql.FieldLT(FieldCullAt, v))
+}
+
+// CullAtLTE applies the LTE predicate on the "cull_at" field.
+func CullAtLTE(v time.Time) predicate.Container {
+	return predicate.Container(sql.FieldLTE(FieldCullAt, v))
+}
+
+// CullAtIsNil applies the IsNil predicate on the "cull_at" field.
+func CullAtIsNil() predicate.Container {
+	return predicate.Container(sql.FieldIsNull(FieldCullAt))
+}
+
+// CullAtNotNil applies the NotNil predicate on the "cull_at" field.
+func CullAtNotNil() predicate.Container {
+	return predicate.Container(sql.FieldNotNull(FieldCullAt))
+}
+
+// LastActivityAtEQ applies the EQ predicate on the "last_activity_at" field.
+func LastActivityAtEQ(v time.Time) predicate.Container {
+	return predicate.Container(sql.FieldEQ(FieldLastActivityAt, v))
+}
+
+// LastActivityAtNEQ applies the NEQ predicate on the "last_activity_at" field.
+func LastActivityAtNEQ(v time.Time) predicate.Container {
+	return predicate.Container(sql.FieldNEQ(FieldLastActivityAt, v))
+}
+
+// LastActivityAtIn applies the In predicate on the "last_activity_at" field.
+func LastActivityAtIn(vs ...time.Time) predicate.Container {
+	return predicate.Container(sql.FieldIn(FieldLastActivityAt, vs...))
+}
+
+// LastActivityAtNotIn applies the NotIn predicate on the "last_activity_at" field.
+func LastActivityAtNotIn(vs ...time.Time) predicate.Container {
+	return predicate.Container(sql.FieldNotIn(FieldLastActivityAt, vs...))
+}
+
+// LastActivityAtGT applies the GT predicate on the "last_activity_at" field.
+func LastActivityAtGT(v time.Time) predicate.Container {
+	return predicate.Container(sql.FieldGT(FieldLastActivityAt, v))
+}
+
+// LastActivityAtGTE applies the GTE predicate on the "last_activity_at" field.
+func LastActivityAtGTE(v time.Time) predicate.Container {
+	return predicate.Container(sql.FieldGTE(FieldLastActivityAt, v))
+}
+
+// LastActivityAtLT applies the LT predicate on the "last_activity_at" field.
+func LastActivityAtLT(v time.Time) predicate.Container {
+	return predicate.Container(sql.FieldLT(FieldLastActivityAt, v))
+}
+
+// LastActivityAtLTE applies the LTE predicate on the "last_activity_at" field.
+func LastActivityAtLTE(v time.Time) predicate.Container {
+	return predicate.Container(sql.FieldLTE(FieldLastActivityAt, v))
+}
+
+// LastActivityAtIsNil applies the IsNil predicate on the "last_activity_at" field.
+func LastActivityAtIsNil() predicate.Container {
+	return predicate.Container(sql.FieldIsNull(FieldLastActivityAt))
+}
+
+// LastActivityAtNotNil applies the NotNil predicate on the "last_activity_at" field.
+func LastActivityAtNotNil() predicate.Container {
+	return predicate.Container(sql.FieldNotNull(FieldLastActivityAt))
+}
+
+// ActivityIsNil applies the IsNil predicate on the "activity" field.
+func ActivityIsNil() predicate.Container {
+	return predicate.Container(sql.FieldIsNull(FieldActivity))
+}
+
+// ActivityNotNil applies the NotNil predicate on the "activity" field.
+func ActivityNotNil() predicate.Container {
+	return predicate.Container(sql.FieldNotNull(FieldActivity))
+}
+
+// DiskUsedEQ applies the EQ predicate on the "disk_used" field.
+func DiskUsedEQ(v record.Bytes) predicate.Container {
+	vc := int64(v)
+	return predicate.Container(sql.FieldEQ(FieldDiskUsed, vc))
+}
+
+// DiskUsedNEQ applies the NEQ predicate on the "disk_used" field.
+func DiskUsedNEQ(v record.Bytes) predicate.Container {
+	vc := int64(v)
+	return predicate.Container(sql.FieldNEQ(FieldDiskUsed, vc))
+}
+
+// DiskUsedIn applies the In predicate on the "disk_used" field.
+func DiskUsedIn(vs ...record.Bytes) predicate.Container {
+	v := make([]any, len(vs))
+	for i := range v {
+		v[i] = int64(vs[i])
+	}
+	return predicate.Container(sql.FieldIn(FieldDiskUsed, v...))
+}
+
+// DiskUsedNotIn applies the NotIn predicate on the "disk_used" field.
+func DiskUsedNotIn(vs ...record.Bytes) predicate.Container {
+	v := make([]any, len(vs))
+	for i := range v {
+		v[i] = int64(vs[i])
+	}
+	return predicate.Container(sql.FieldNotIn(FieldDiskUsed, v...))
+}
+
+// DiskUsedGT applies the GT predicate on the "disk_used" field.
+func DiskUsedGT(v record.Bytes) predicate.Container {
+	vc := int64(v)
+	return predicate.Container(sql.FieldGT(FieldDiskUsed, vc))
+}
+
+// DiskUsedGTE applies the GTE predicate on the "disk_used" field.
+func DiskUsedGTE(v record.Bytes) predicate.Container {
+	vc := int64(v)
+	return predicate.Container(sql.FieldGTE(FieldDiskUsed, vc))
+}
+
+// DiskUsedLT applies the LT predicate on the "disk_used" field.
+func DiskUsedLT(v record.Bytes) predicate.Container {
+	vc := int64(v)
+	return predicate.Container(sql.FieldLT(FieldDiskUsed, vc))
+}
+
+// DiskUsedLTE applies the LTE predicate on the "disk_used" field.
+func DiskUsedLTE(v record.Bytes) predicate.Container {
+	vc := int64(v)
+	return predicate.Container(sql.FieldLTE(FieldDiskUsed, vc))
+}
+
+// DiskUsedIsNil applies the IsNil predicate on the "disk_used" field.
+func DiskUsedIsNil() predicate.Container {
+	return predicate.Container(sql.FieldIsNull(FieldDiskUsed))
+}
+
+// DiskUsedNotNil applies the NotNil predicate on the "disk_used" field.
+func DiskUsedNotNil() predicate.Container {
+	return predicate.Container(sql.FieldNotNull(FieldDiskUsed))
 }
 
 // LastExitIsNil applies the IsNil predicate on the "last_exit" field.
@@ -1442,6 +1927,29 @@ func HasEvents() predicate.Container {
 func HasEventsWith(preds ...predicate.ContainerEvent) predicate.Container {
 	return predicate.Container(func(s *sql.Selector) {
 		step := newEventsStep()
+		sqlgraph.HasNeighborsWith(s, step, func(s *sql.Selector) {
+			for _, p := range preds {
+				p(s)
+			}
+		})
+	})
+}
+
+// HasMounts applies the HasEdge predicate on the "mounts" edge.
+func HasMounts() predicate.Container {
+	return predicate.Container(func(s *sql.Selector) {
+		step := sqlgraph.NewStep(
+			sqlgraph.From(Table, FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, false, MountsTable, MountsColumn),
+		)
+		sqlgraph.HasNeighbors(s, step)
+	})
+}
+
+// HasMountsWith applies the HasEdge predicate on the "mounts" edge with a given conditions (other predicates).
+func HasMountsWith(preds ...predicate.Mount) predicate.Container {
+	return predicate.Container(func(s *sql.Selector) {
+		step := newMountsStep()
 		sqlgraph.HasNeighborsWith(s, step, func(s *sql.Selector) {
 			for _, p := range preds {
 				p(s)

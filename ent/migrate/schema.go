@@ -54,6 +54,9 @@ var (
 		{Name: "observed", Type: field.TypeEnum, Enums: []string{"ABSENT", "CREATED", "RUNNING", "PAUSED", "EXITED", "LOST"}, Default: "ABSENT"},
 		{Name: "observed_run", Type: field.TypeInt, Default: 0},
 		{Name: "engine_started_at", Type: field.TypeString, Default: ""},
+		{Name: "queued", Type: field.TypeBool, Default: false},
+		{Name: "queued_at", Type: field.TypeTime, Nullable: true},
+		{Name: "queue_position", Type: field.TypeInt, Nullable: true},
 		{Name: "failed", Type: field.TypeBool, Default: false},
 		{Name: "status", Type: field.TypeEnum, Enums: []string{"PENDING", "QUEUED", "CREATED", "STARTING", "RUNNING", "PAUSED", "STOPPING", "EXITED", "FAILED", "LOST", "REMOVING"}, Default: "PENDING"},
 		{Name: "status_message", Type: field.TypeString, Nullable: true},
@@ -62,6 +65,7 @@ var (
 		{Name: "cpu_limit", Type: field.TypeInt64},
 		{Name: "memory_limit", Type: field.TypeInt64},
 		{Name: "gpu_limit", Type: field.TypeInt, Default: 0},
+		{Name: "gpu_devices", Type: field.TypeJSON, Nullable: true},
 		{Name: "applied_cpu", Type: field.TypeInt64, Default: 0},
 		{Name: "applied_memory", Type: field.TypeInt64, Default: 0},
 		{Name: "command", Type: field.TypeJSON},
@@ -70,6 +74,14 @@ var (
 		{Name: "restarts", Type: field.TypeInt, Default: 0},
 		{Name: "stop_grace", Type: field.TypeInt, Default: 10},
 		{Name: "stopped_by", Type: field.TypeString, Nullable: true},
+		{Name: "frozen", Type: field.TypeEnum, Enums: []string{"NO", "IDLE", "DISK"}, Default: "NO"},
+		{Name: "oom_told", Type: field.TypeBool, Default: false},
+		{Name: "idle_timeout", Type: field.TypeInt64, Nullable: true},
+		{Name: "idle_since", Type: field.TypeTime, Nullable: true},
+		{Name: "cull_at", Type: field.TypeTime, Nullable: true},
+		{Name: "last_activity_at", Type: field.TypeTime, Nullable: true},
+		{Name: "activity", Type: field.TypeJSON, Nullable: true},
+		{Name: "disk_used", Type: field.TypeInt64, Nullable: true},
 		{Name: "last_exit", Type: field.TypeJSON, Nullable: true},
 		{Name: "started_at", Type: field.TypeTime, Nullable: true},
 		{Name: "finished_at", Type: field.TypeTime, Nullable: true},
@@ -86,13 +98,13 @@ var (
 		ForeignKeys: []*schema.ForeignKey{
 			{
 				Symbol:     "containers_images_containers",
-				Columns:    []*schema.Column{ContainersColumns[28]},
+				Columns:    []*schema.Column{ContainersColumns[40]},
 				RefColumns: []*schema.Column{ImagesColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
 			{
 				Symbol:     "containers_users_containers",
-				Columns:    []*schema.Column{ContainersColumns[29]},
+				Columns:    []*schema.Column{ContainersColumns[41]},
 				RefColumns: []*schema.Column{UsersColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
@@ -101,17 +113,17 @@ var (
 			{
 				Name:    "container_owner_id_name",
 				Unique:  true,
-				Columns: []*schema.Column{ContainersColumns[29], ContainersColumns[1]},
+				Columns: []*schema.Column{ContainersColumns[41], ContainersColumns[1]},
 			},
 			{
 				Name:    "container_owner_id_idempotency_key",
 				Unique:  true,
-				Columns: []*schema.Column{ContainersColumns[29], ContainersColumns[26]},
+				Columns: []*schema.Column{ContainersColumns[41], ContainersColumns[38]},
 			},
 			{
 				Name:    "container_created_at_id",
 				Unique:  false,
-				Columns: []*schema.Column{ContainersColumns[27], ContainersColumns[0]},
+				Columns: []*schema.Column{ContainersColumns[39], ContainersColumns[0]},
 			},
 			{
 				Name:    "container_name_id",
@@ -121,27 +133,32 @@ var (
 			{
 				Name:    "container_status_created_at_id",
 				Unique:  false,
-				Columns: []*schema.Column{ContainersColumns[8], ContainersColumns[27], ContainersColumns[0]},
+				Columns: []*schema.Column{ContainersColumns[11], ContainersColumns[39], ContainersColumns[0]},
 			},
 			{
 				Name:    "container_status_id",
 				Unique:  false,
-				Columns: []*schema.Column{ContainersColumns[8], ContainersColumns[0]},
+				Columns: []*schema.Column{ContainersColumns[11], ContainersColumns[0]},
 			},
 			{
 				Name:    "container_owner_id_created_at_id",
 				Unique:  false,
-				Columns: []*schema.Column{ContainersColumns[29], ContainersColumns[27], ContainersColumns[0]},
+				Columns: []*schema.Column{ContainersColumns[41], ContainersColumns[39], ContainersColumns[0]},
 			},
 			{
 				Name:    "container_owner_id_status_created_at_id",
 				Unique:  false,
-				Columns: []*schema.Column{ContainersColumns[29], ContainersColumns[8], ContainersColumns[27], ContainersColumns[0]},
+				Columns: []*schema.Column{ContainersColumns[41], ContainersColumns[11], ContainersColumns[39], ContainersColumns[0]},
 			},
 			{
 				Name:    "container_image_id",
 				Unique:  false,
-				Columns: []*schema.Column{ContainersColumns[28]},
+				Columns: []*schema.Column{ContainersColumns[40]},
+			},
+			{
+				Name:    "container_queued",
+				Unique:  false,
+				Columns: []*schema.Column{ContainersColumns[7]},
 			},
 		},
 	}
@@ -180,6 +197,20 @@ var (
 				Columns: []*schema.Column{ContainerEventsColumns[4], ContainerEventsColumns[1], ContainerEventsColumns[0]},
 			},
 		},
+	}
+	// DevicesColumns holds the columns for the "devices" table.
+	DevicesColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeString},
+		{Name: "device", Type: field.TypeString, Unique: true},
+		{Name: "name", Type: field.TypeString},
+		{Name: "present", Type: field.TypeBool, Default: true},
+		{Name: "container_id", Type: field.TypeString, Nullable: true},
+	}
+	// DevicesTable holds the schema information for the "devices" table.
+	DevicesTable = &schema.Table{
+		Name:       "devices",
+		Columns:    DevicesColumns,
+		PrimaryKey: []*schema.Column{DevicesColumns[0]},
 	}
 	// HostsColumns holds the columns for the "hosts" table.
 	HostsColumns = []*schema.Column{
@@ -265,6 +296,46 @@ var (
 			},
 		},
 	}
+	// MountsColumns holds the columns for the "mounts" table.
+	MountsColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeString},
+		{Name: "path", Type: field.TypeString},
+		{Name: "read_only", Type: field.TypeBool, Default: false},
+		{Name: "container_id", Type: field.TypeString},
+		{Name: "volume_id", Type: field.TypeString},
+	}
+	// MountsTable holds the schema information for the "mounts" table.
+	MountsTable = &schema.Table{
+		Name:       "mounts",
+		Columns:    MountsColumns,
+		PrimaryKey: []*schema.Column{MountsColumns[0]},
+		ForeignKeys: []*schema.ForeignKey{
+			{
+				Symbol:     "mounts_containers_mounts",
+				Columns:    []*schema.Column{MountsColumns[3]},
+				RefColumns: []*schema.Column{ContainersColumns[0]},
+				OnDelete:   schema.Cascade,
+			},
+			{
+				Symbol:     "mounts_volumes_mounts",
+				Columns:    []*schema.Column{MountsColumns[4]},
+				RefColumns: []*schema.Column{VolumesColumns[0]},
+				OnDelete:   schema.NoAction,
+			},
+		},
+		Indexes: []*schema.Index{
+			{
+				Name:    "mount_container_id_path",
+				Unique:  true,
+				Columns: []*schema.Column{MountsColumns[3], MountsColumns[1]},
+			},
+			{
+				Name:    "mount_volume_id",
+				Unique:  false,
+				Columns: []*schema.Column{MountsColumns[4]},
+			},
+		},
+	}
 	// QuotaColumns holds the columns for the "quota" table.
 	QuotaColumns = []*schema.Column{
 		{Name: "id", Type: field.TypeString},
@@ -280,6 +351,7 @@ var (
 		{Name: "used_memory", Type: field.TypeInt64, Default: 0},
 		{Name: "used_gpu", Type: field.TypeInt, Default: 0},
 		{Name: "used_images", Type: field.TypeInt, Default: 0},
+		{Name: "used_volumes", Type: field.TypeInt, Default: 0},
 		{Name: "updated_at", Type: field.TypeTime},
 		{Name: "user_id", Type: field.TypeString, Unique: true},
 	}
@@ -291,7 +363,7 @@ var (
 		ForeignKeys: []*schema.ForeignKey{
 			{
 				Symbol:     "quota_users_quota",
-				Columns:    []*schema.Column{QuotaColumns[14]},
+				Columns:    []*schema.Column{QuotaColumns[15]},
 				RefColumns: []*schema.Column{UsersColumns[0]},
 				OnDelete:   schema.Cascade,
 			},
@@ -402,17 +474,69 @@ var (
 			},
 		},
 	}
+	// VolumesColumns holds the columns for the "volumes" table.
+	VolumesColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeString},
+		{Name: "name", Type: field.TypeString},
+		{Name: "name_key", Type: field.TypeString, Nullable: true},
+		{Name: "visibility", Type: field.TypeEnum, Enums: []string{"PRIVATE", "PUBLIC"}, Default: "PRIVATE"},
+		{Name: "size", Type: field.TypeInt64, Nullable: true},
+		{Name: "measured_at", Type: field.TypeTime, Nullable: true},
+		{Name: "deleted_at", Type: field.TypeTime, Nullable: true},
+		{Name: "purging", Type: field.TypeBool, Default: false},
+		{Name: "created_at", Type: field.TypeTime},
+		{Name: "owner_id", Type: field.TypeString},
+	}
+	// VolumesTable holds the schema information for the "volumes" table.
+	VolumesTable = &schema.Table{
+		Name:       "volumes",
+		Columns:    VolumesColumns,
+		PrimaryKey: []*schema.Column{VolumesColumns[0]},
+		ForeignKeys: []*schema.ForeignKey{
+			{
+				Symbol:     "volumes_users_volumes",
+				Columns:    []*schema.Column{VolumesColumns[9]},
+				RefColumns: []*schema.Column{UsersColumns[0]},
+				OnDelete:   schema.NoAction,
+			},
+		},
+		Indexes: []*schema.Index{
+			{
+				Name:    "volume_owner_id_name_key",
+				Unique:  true,
+				Columns: []*schema.Column{VolumesColumns[9], VolumesColumns[2]},
+			},
+			{
+				Name:    "volume_created_at_id",
+				Unique:  false,
+				Columns: []*schema.Column{VolumesColumns[8], VolumesColumns[0]},
+			},
+			{
+				Name:    "volume_owner_id_created_at_id",
+				Unique:  false,
+				Columns: []*schema.Column{VolumesColumns[9], VolumesColumns[8], VolumesColumns[0]},
+			},
+			{
+				Name:    "volume_deleted_at",
+				Unique:  false,
+				Columns: []*schema.Column{VolumesColumns[6]},
+			},
+		},
+	}
 	// Tables holds all the tables in the schema.
 	Tables = []*schema.Table{
 		AuditEventsTable,
 		ContainersTable,
 		ContainerEventsTable,
+		DevicesTable,
 		HostsTable,
 		ImagesTable,
+		MountsTable,
 		QuotaTable,
 		SessionsTable,
 		UsageRecordsTable,
 		UsersTable,
+		VolumesTable,
 	}
 )
 
@@ -422,6 +546,9 @@ func init() {
 	ContainerEventsTable.ForeignKeys[0].RefTable = ContainersTable
 	ContainerEventsTable.ForeignKeys[1].RefTable = UsersTable
 	ImagesTable.ForeignKeys[0].RefTable = UsersTable
+	MountsTable.ForeignKeys[0].RefTable = ContainersTable
+	MountsTable.ForeignKeys[1].RefTable = VolumesTable
 	QuotaTable.ForeignKeys[0].RefTable = UsersTable
 	SessionsTable.ForeignKeys[0].RefTable = UsersTable
+	VolumesTable.ForeignKeys[0].RefTable = UsersTable
 }

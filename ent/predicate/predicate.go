@@ -15,11 +15,17 @@ type Container func(*sql.Selector)
 // ContainerEvent is the predicate function for containerevent builders.
 type ContainerEvent func(*sql.Selector)
 
+// Device is the predicate function for device builders.
+type Device func(*sql.Selector)
+
 // Host is the predicate function for host builders.
 type Host func(*sql.Selector)
 
 // Image is the predicate function for image builders.
 type Image func(*sql.Selector)
+
+// Mount is the predicate function for mount builders.
+type Mount func(*sql.Selector)
 
 // Quota is the predicate function for quota builders.
 type Quota func(*sql.Selector)
@@ -32,3 +38,6 @@ type UsageRecord func(*sql.Selector)
 
 // User is the predicate function for user builders.
 type User func(*sql.Selector)
+
+// Volume is the predicate function for volume builders.
+type Volume func(*sql.Selector)

@@ -41,6 +41,8 @@ const (
 	FieldUsedGpu = "used_gpu"
 	// FieldUsedImages holds the string denoting the used_images field in the database.
 	FieldUsedImages = "used_images"
+	// FieldUsedVolumes holds the string denoting the used_volumes field in the database.
+	FieldUsedVolumes = "used_volumes"
 	// FieldUpdatedAt holds the string denoting the updated_at field in the database.
 	FieldUpdatedAt = "updated_at"
 	// EdgeUser holds the string denoting the user edge name in mutations.
@@ -72,6 +74,7 @@ var Columns = []string{
 	FieldUsedMemory,
 	FieldUsedGpu,
 	FieldUsedImages,
+	FieldUsedVolumes,
 	FieldUpdatedAt,
 }
 
@@ -96,6 +99,8 @@ var (
 	DefaultUsedGpu int
 	// DefaultUsedImages holds the default value on creation for the "used_images" field.
 	DefaultUsedImages int
+	// DefaultUsedVolumes holds the default value on creation for the "used_volumes" field.
+	DefaultUsedVolumes int
 	// DefaultUpdatedAt holds the default value on creation for the "updated_at" field.
 	DefaultUpdatedAt func() time.Time
 	// DefaultID holds the default value on creation for the "id" field.
@@ -173,6 +178,11 @@ func ByUsedGpu(opts ...sql.OrderTermOption) OrderOption {
 // ByUsedImages orders the results by the used_images field.
 func ByUsedImages(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldUsedImages, opts...).ToFunc()
+}
+
+// ByUsedVolumes orders the results by the used_volumes field.
+func ByUsedVolumes(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldUsedVolumes, opts...).ToFunc()
 }
 
 // ByUpdatedAt orders the results by the updated_at field.

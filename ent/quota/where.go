@@ -136,6 +136,11 @@ func UsedImages(v int) predicate.Quota {
 	return predicate.Quota(sql.FieldEQ(FieldUsedImages, v))
 }
 
+// UsedVolumes applies equality check predicate on the "used_volumes" field. It's identical to UsedVolumesEQ.
+func UsedVolumes(v int) predicate.Quota {
+	return predicate.Quota(sql.FieldEQ(FieldUsedVolumes, v))
+}
+
 // UpdatedAt applies equality check predicate on the "updated_at" field. It's identical to UpdatedAtEQ.
 func UpdatedAt(v time.Time) predicate.Quota {
 	return predicate.Quota(sql.FieldEQ(FieldUpdatedAt, v))
@@ -754,6 +759,46 @@ func UsedImagesLT(v int) predicate.Quota {
 // UsedImagesLTE applies the LTE predicate on the "used_images" field.
 func UsedImagesLTE(v int) predicate.Quota {
 	return predicate.Quota(sql.FieldLTE(FieldUsedImages, v))
+}
+
+// UsedVolumesEQ applies the EQ predicate on the "used_volumes" field.
+func UsedVolumesEQ(v int) predicate.Quota {
+	return predicate.Quota(sql.FieldEQ(FieldUsedVolumes, v))
+}
+
+// UsedVolumesNEQ applies the NEQ predicate on the "used_volumes" field.
+func UsedVolumesNEQ(v int) predicate.Quota {
+	return predicate.Quota(sql.FieldNEQ(FieldUsedVolumes, v))
+}
+
+// UsedVolumesIn applies the In predicate on the "used_volumes" field.
+func UsedVolumesIn(vs ...int) predicate.Quota {
+	return predicate.Quota(sql.FieldIn(FieldUsedVolumes, vs...))
+}
+
+// UsedVolumesNotIn applies the NotIn predicate on the "used_volumes" field.
+func UsedVolumesNotIn(vs ...int) predicate.Quota {
+	return predicate.Quota(sql.FieldNotIn(FieldUsedVolumes, vs...))
+}
+
+// UsedVolumesGT applies the GT predicate on the "used_volumes" field.
+func UsedVolumesGT(v int) predicate.Quota {
+	return predicate.Quota(sql.FieldGT(FieldUsedVolumes, v))
+}
+
+// UsedVolumesGTE applies the GTE predicate on the "used_volumes" field.
+func UsedVolumesGTE(v int) predicate.Quota {
+	return predicate.Quota(sql.FieldGTE(FieldUsedVolumes, v))
+}
+
+// UsedVolumesLT applies the LT predicate on the "used_volumes" field.
+func UsedVolumesLT(v int) predicate.Quota {
+	return predicate.Quota(sql.FieldLT(FieldUsedVolumes, v))
+}
+
+// UsedVolumesLTE applies the LTE predicate on the "used_volumes" field.
+func UsedVolumesLTE(v int) predicate.Quota {
+	return predicate.Quota(sql.FieldLTE(FieldUsedVolumes, v))
 }
 
 // UpdatedAtEQ applies the EQ predicate on the "updated_at" field.

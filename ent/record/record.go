@@ -13,6 +13,11 @@ type Exit struct {
 	Reason  ExitReason `json:"reason"`
 	Message string     `json:"message"`
 	At      time.Time  `json:"at"`
+	// MemoryPeak is the most memory that the run was seen to use; nil where nobody
+	// looked.
+	MemoryPeak *Bytes `json:"memoryPeak,omitempty"`
+	// LastLines are the last lines of its output, oldest first.
+	LastLines []string `json:"lastLines,omitempty"`
 }
 
 // ExitReason is why a run ended, in the API's words.

@@ -31,6 +31,9 @@ func (Container) Fields() []ent.Field {
 			Comment("What the engine last showed. Written only by observe."),
 		field.Int("observed_run").Default(0).Comment("Number of the run that observed tells of; 0 before the first."),
 		field.String("engine_started_at").Default("").Comment("The engine's start time of the run that was last seen: tells one run from the next."),
+		field.Bool("queued").Default(false).Comment("It waits for room on the machine: wanted running, and nothing reserved yet."),
+		field.Time("queued_at").Optional().Nillable().Comment("Since when it waits."),
+		field.Int("queue_position").Optional().Nillable().Comment("From 1, as last worked out; none unless it waits."),
 		field.Bool("failed").Default(false).Comment("It could not be made or started, and is not tried again until its owner asks."),
 		field.Enum("status").
 			NamedValues("Pending", "PENDING", "Queued", "QUEUED", "Created", "CREATED", "Starting", "STARTING", "Running", "RUNNING", "Paused", "PAUSED", "Stopping", "STOPPING", "Exited", "EXITED", "Failed", "FAILED", "Lost", "LOST", "Removing", "REMOVING").
@@ -43,6 +46,7 @@ func (Container) Fields() []ent.Field {
 		field.Int64("cpu_limit").GoType(record.Cores(0)),
 		field.Int64("memory_limit").GoType(record.Bytes(0)),
 		field.Int("gpu_limit").Default(0),
+		field.JSON("gpu_devices", []string{}).Optional().Comment("The devices that it holds, or that it was made with and will want again."),
 		field.Int64("applied_cpu").GoType(record.Cores(0)).Default(0).Comment("The limit that the engine has; 0 until it was made. Written only by the reconciler."),
 		field.Int64("applied_memory").GoType(record.Bytes(0)).Default(0),
 		field.JSON("command", []string{}).Default([]string{}),
@@ -51,6 +55,16 @@ func (Container) Fields() []ent.Field {
 		field.Int("restarts").Default(0).Comment("How often ON_FAILURE has restarted it since its owner last started it."),
 		field.Int("stop_grace").Default(10).Comment("Seconds between the polite stop and the kill."),
 		field.String("stopped_by").Optional().Nillable().Comment("Who asked for the end that is coming: told in last_exit."),
+
+		field.Enum("frozen").NamedValues("No", "NO", "Idle", "IDLE", "Disk", "DISK").Default("NO").
+			Comment("Why the server froze it of its own accord; NO when its owner did, or nobody."),
+		field.Bool("oom_told").Default(false).Comment("That the kernel ended something inside for memory in this run was told."),
+		field.Int64("idle_timeout").GoType(record.Duration(0)).Optional().Nillable().Comment("How long it may do nothing; none: for ever."),
+		field.Time("idle_since").Optional().Nillable().Comment("Since when nothing uses it; none while something does."),
+		field.Time("cull_at").Optional().Nillable().Comment("When it is frozen or stopped unless it is used."),
+		field.Time("last_activity_at").Optional().Nillable(),
+		field.JSON("activity", []string{}).Optional().Comment("What keeps it alive: cpu, network, disk, …"),
+		field.Int64("disk_used").GoType(record.Bytes(0)).Optional().Nillable().Comment("Its written layer, as last measured."),
 
 		field.JSON("last_exit", &record.Exit{}).Optional(),
 		field.Time("started_at").Optional().Nillable(),
@@ -66,6 +80,7 @@ func (Container) Edges() []ent.Edge {
 		edge.From("owner", User.Type).Ref("containers").Field("owner_id").Unique().Required().Immutable(),
 		edge.From("image", Image.Type).Ref("containers").Field("image_id").Unique().Required().Immutable(),
 		edge.To("events", ContainerEvent.Type).Annotations(cascade()),
+		edge.To("mounts", Mount.Type).Annotations(cascade()),
 	}
 }
 
@@ -81,5 +96,6 @@ func (Container) Indexes() []ent.Index {
 		index.Fields("owner_id", "created_at", "id"),
 		index.Fields("owner_id", "status", "created_at", "id"),
 		index.Fields("image_id"),
+		index.Fields("queued"),
 	}
 }

@@ -29,6 +29,7 @@ func (Quota) Fields() []ent.Field {
 		field.Int64("used_memory").GoType(record.Bytes(0)).Default(0),
 		field.Int("used_gpu").Default(0),
 		field.Int("used_images").Default(0),
+		field.Int("used_volumes").Default(0),
 		field.Time("updated_at").Default(utcNow).Comment("When a limit last changed."),
 	}
 }

@@ -34,6 +34,7 @@ func (User) Edges() []ent.Edge {
 		edge.To("sessions", Session.Type).Annotations(cascade()),
 		edge.To("images", Image.Type).Annotations(setNull()),
 		edge.To("containers", Container.Type),
+		edge.To("volumes", Volume.Type),
 	}
 }
 

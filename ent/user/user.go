@@ -43,6 +43,8 @@ const (
 	EdgeImages = "images"
 	// EdgeContainers holds the string denoting the containers edge name in mutations.
 	EdgeContainers = "containers"
+	// EdgeVolumes holds the string denoting the volumes edge name in mutations.
+	EdgeVolumes = "volumes"
 	// Table holds the table name of the user in the database.
 	Table = "users"
 	// QuotaTable is the table that holds the quota relation/edge.
@@ -73,6 +75,13 @@ const (
 	ContainersInverseTable = "containers"
 	// ContainersColumn is the table column denoting the containers relation/edge.
 	ContainersColumn = "owner_id"
+	// VolumesTable is the table that holds the volumes relation/edge.
+	VolumesTable = "volumes"
+	// VolumesInverseTable is the table name for the Volume entity.
+	// It exists in this package in order to avoid circular dependency with the "volume" package.
+	VolumesInverseTable = "volumes"
+	// VolumesColumn is the table column denoting the volumes relation/edge.
+	VolumesColumn = "owner_id"
 )
 
 // Columns holds all SQL columns for user fields.
@@ -239,6 +248,20 @@ func ByContainers(term sql.OrderTerm, terms ...sql.OrderTerm) OrderOption {
 		sqlgraph.OrderByNeighborTerms(s, newContainersStep(), append([]sql.OrderTerm{term}, terms...)...)
 	}
 }
+
+// ByVolumesCount orders the results by volumes count.
+func ByVolumesCount(opts ...sql.OrderTermOption) OrderOption {
+	return func(s *sql.Selector) {
+		sqlgraph.OrderByNeighborsCount(s, newVolumesStep(), opts...)
+	}
+}
+
+// ByVolumes orders the results by volumes terms.
+func ByVolumes(term sql.OrderTerm, terms ...sql.OrderTerm) OrderOption {
+	return func(s *sql.Selector) {
+		sqlgraph.OrderByNeighborTerms(s, newVolumesStep(), append([]sql.OrderTerm{term}, terms...)...)
+	}
+}
 func newQuotaStep() *sqlgraph.Step {
 	return sqlgraph.NewStep(
 		sqlgraph.From(Table, FieldID),
@@ -265,5 +288,12 @@ func newContainersStep() *sqlgraph.Step {
 		sqlgraph.From(Table, FieldID),
 		sqlgraph.To(ContainersInverseTable, FieldID),
 		sqlgraph.Edge(sqlgraph.O2M, false, ContainersTable, ContainersColumn),
+	)
+}
+func newVolumesStep() *sqlgraph.Step {
+	return sqlgraph.NewStep(
+		sqlgraph.From(Table, FieldID),
+		sqlgraph.To(VolumesInverseTable, FieldID),
+		sqlgraph.Edge(sqlgraph.O2M, false, VolumesTable, VolumesColumn),
 	)
 }

@@ -782,6 +782,29 @@ func HasContainersWith(preds ...predicate.Container) predicate.User {
 	})
 }
 
+// HasVolumes applies the HasEdge predicate on the "volumes" edge.
+func HasVolumes() predicate.User {
+	return predicate.User(func(s *sql.Selector) {
+		step := sqlgraph.NewStep(
+			sqlgraph.From(Table, FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, false, VolumesTable, VolumesColumn),
+		)
+		sqlgraph.HasNeighbors(s, step)
+	})
+}
+
+// HasVolumesWith applies the HasEdge predicate on the "volumes" edge with a given conditions (other predicates).
+func HasVolumesWith(preds ...predicate.Volume) predicate.User {
+	return predicate.User(func(s *sql.Selector) {
+		step := newVolumesStep()
+		sqlgraph.HasNeighborsWith(s, step, func(s *sql.Selector) {
+			for _, p := range preds {
+				p(s)
+			}
+		})
+	})
+}
+
 // And groups predicates with the AND operator between them.
 func And(predicates ...predicate.User) predicate.User {
 	return predicate.User(sql.AndPredicates(predicates...))

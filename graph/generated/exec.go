@@ -42,6 +42,8 @@ type ResolverRoot interface {
 	Session() SessionResolver
 	Subscription() SubscriptionResolver
 	User() UserResolver
+	Volume() VolumeResolver
+	VolumeMount() VolumeMountResolver
 }
 
 type DirectiveRoot struct {
@@ -50,9 +52,11 @@ type DirectiveRoot struct {
 
 type ComplexityRoot struct {
 	Admission struct {
-		Allowed  func(childComplexity int) int
-		Largest  func(childComplexity int) int
-		Problems func(childComplexity int) int
+		Allowed    func(childComplexity int) int
+		Freeing    func(childComplexity int) int
+		Largest    func(childComplexity int) int
+		Problems   func(childComplexity int) int
+		WouldQueue func(childComplexity int) int
 	}
 
 	AdmissionProblem struct {
@@ -73,27 +77,38 @@ type ComplexityRoot struct {
 	}
 
 	Container struct {
-		CPULimit      func(childComplexity int) int
-		Command       func(childComplexity int) int
-		CreatedAt     func(childComplexity int) int
-		Desired       func(childComplexity int) int
-		Environment   func(childComplexity int) int
-		Events        func(childComplexity int, first *int) int
-		FinishedAt    func(childComplexity int) int
-		GpuLimit      func(childComplexity int) int
-		ID            func(childComplexity int) int
-		Image         func(childComplexity int) int
-		LastExit      func(childComplexity int) int
-		Logs          func(childComplexity int, tail *int, since *time.Time) int
-		MemoryLimit   func(childComplexity int) int
-		Name          func(childComplexity int) int
-		Owner         func(childComplexity int) int
-		Reserved      func(childComplexity int) int
-		RestartPolicy func(childComplexity int) int
-		StartedAt     func(childComplexity int) int
-		Stats         func(childComplexity int) int
-		Status        func(childComplexity int) int
-		StatusMessage func(childComplexity int) int
+		Activity       func(childComplexity int) int
+		CPULimit       func(childComplexity int) int
+		Command        func(childComplexity int) int
+		CreatedAt      func(childComplexity int) int
+		CullAt         func(childComplexity int) int
+		Desired        func(childComplexity int) int
+		DiskUsed       func(childComplexity int) int
+		Environment    func(childComplexity int) int
+		Events         func(childComplexity int, first *int) int
+		FinishedAt     func(childComplexity int) int
+		Frozen         func(childComplexity int) int
+		GpuDevices     func(childComplexity int) int
+		GpuLimit       func(childComplexity int) int
+		ID             func(childComplexity int) int
+		IdleSince      func(childComplexity int) int
+		IdleTimeout    func(childComplexity int) int
+		Image          func(childComplexity int) int
+		LastActivityAt func(childComplexity int) int
+		LastExit       func(childComplexity int) int
+		Logs           func(childComplexity int, tail *int, since *time.Time) int
+		MemoryLimit    func(childComplexity int) int
+		Name           func(childComplexity int) int
+		Owner          func(childComplexity int) int
+		QueuePosition  func(childComplexity int) int
+		QueuedAt       func(childComplexity int) int
+		Reserved       func(childComplexity int) int
+		RestartPolicy  func(childComplexity int) int
+		StartedAt      func(childComplexity int) int
+		Stats          func(childComplexity int) int
+		Status         func(childComplexity int) int
+		StatusMessage  func(childComplexity int) int
+		Volumes        func(childComplexity int) int
 	}
 
 	ContainerChange struct {
@@ -121,10 +136,12 @@ type ComplexityRoot struct {
 	}
 
 	ContainerExit struct {
-		At      func(childComplexity int) int
-		Code    func(childComplexity int) int
-		Message func(childComplexity int) int
-		Reason  func(childComplexity int) int
+		At         func(childComplexity int) int
+		Code       func(childComplexity int) int
+		LastLines  func(childComplexity int) int
+		MemoryPeak func(childComplexity int) int
+		Message    func(childComplexity int) int
+		Reason     func(childComplexity int) int
 	}
 
 	ContainerPayload struct {
@@ -164,6 +181,19 @@ type ComplexityRoot struct {
 	EnvVar struct {
 		Name  func(childComplexity int) int
 		Value func(childComplexity int) int
+	}
+
+	GpuDevice struct {
+		HeldBy  func(childComplexity int) int
+		ID      func(childComplexity int) int
+		Name    func(childComplexity int) int
+		Present func(childComplexity int) int
+	}
+
+	HostProtection struct {
+		Commands  func(childComplexity int) int
+		Message   func(childComplexity int) int
+		Protected func(childComplexity int) int
 	}
 
 	Image struct {
@@ -230,23 +260,29 @@ type ComplexityRoot struct {
 	Mutation struct {
 		CancelImage      func(childComplexity int, id string) int
 		CreateContainer  func(childComplexity int, input CreateContainerInput) int
+		CreateVolume     func(childComplexity int, input CreateVolumeInput) int
 		DeleteImage      func(childComplexity int, id string) int
+		DeleteVolume     func(childComplexity int, id string) int
+		KeepContainer    func(childComplexity int, id string) int
 		Login            func(childComplexity int, input LoginInput) int
 		Logout           func(childComplexity int) int
 		PauseContainer   func(childComplexity int, id string) int
 		PullImage        func(childComplexity int, input PullImageInput) int
+		PurgeVolume      func(childComplexity int, id string) int
 		Register         func(childComplexity int, input RegisterInput) int
 		RemoveContainer  func(childComplexity int, id string) int
 		RemoveContainers func(childComplexity int, ids []string) int
 		RestartContainer func(childComplexity int, id string, timeout *record.Duration) int
+		RestoreVolume    func(childComplexity int, id string) int
 		RevokeSession    func(childComplexity int, id string) int
 		SetQuota         func(childComplexity int, userID string, input QuotaInput) int
-		StartContainer   func(childComplexity int, id string) int
+		StartContainer   func(childComplexity int, id string, whenFull *WhenFull) int
 		StartContainers  func(childComplexity int, ids []string) int
 		StopContainer    func(childComplexity int, id string, timeout *record.Duration) int
 		StopContainers   func(childComplexity int, ids []string) int
 		UnpauseContainer func(childComplexity int, id string) int
 		UpdateContainer  func(childComplexity int, id string, input UpdateContainerInput) int
+		UpdateVolume     func(childComplexity int, id string, input UpdateVolumeInput) int
 	}
 
 	PageInfo struct {
@@ -267,6 +303,7 @@ type ComplexityRoot struct {
 		System         func(childComplexity int) int
 		Users          func(childComplexity int, after *string, first *int, before *string, last *int, where *UserFilter, orderBy *UserOrder) int
 		Viewer         func(childComplexity int) int
+		Volumes        func(childComplexity int, after *string, first *int, before *string, last *int, trash *bool) int
 	}
 
 	Quota struct {
@@ -294,6 +331,8 @@ type ComplexityRoot struct {
 	ServerInfo struct {
 		Contact               func(childComplexity int) int
 		EngineState           func(childComplexity int) int
+		IdleTimeout           func(childComplexity int) int
+		MaxIdleTimeout        func(childComplexity int) int
 		MinMemory             func(childComplexity int) int
 		PasswordRules         func(childComplexity int) int
 		RegistrationNeedsCode func(childComplexity int) int
@@ -326,16 +365,21 @@ type ComplexityRoot struct {
 	}
 
 	System struct {
-		Capacity   func(childComplexity int) int
-		Containers func(childComplexity int) int
-		DiskFree   func(childComplexity int) int
-		DiskUsed   func(childComplexity int) int
-		Engine     func(childComplexity int) int
-		Images     func(childComplexity int) int
-		Reserved   func(childComplexity int) int
-		UsedMemory func(childComplexity int) int
-		Users      func(childComplexity int) int
-		Version    func(childComplexity int) int
+		Capacity       func(childComplexity int) int
+		Containers     func(childComplexity int) int
+		DiskFree       func(childComplexity int) int
+		DiskReserve    func(childComplexity int) int
+		DiskUsed       func(childComplexity int) int
+		Engine         func(childComplexity int) int
+		EngineDiskFree func(childComplexity int) int
+		Gpus           func(childComplexity int) int
+		HostProtection func(childComplexity int) int
+		Images         func(childComplexity int) int
+		Queued         func(childComplexity int) int
+		Reserved       func(childComplexity int) int
+		UsedMemory     func(childComplexity int) int
+		Users          func(childComplexity int) int
+		Version        func(childComplexity int) int
 	}
 
 	Usage struct {
@@ -376,6 +420,39 @@ type ComplexityRoot struct {
 	UserPayload struct {
 		User func(childComplexity int) int
 	}
+
+	Volume struct {
+		CreatedAt  func(childComplexity int) int
+		DeletedAt  func(childComplexity int) int
+		ID         func(childComplexity int) int
+		MountedBy  func(childComplexity int) int
+		Name       func(childComplexity int) int
+		Owner      func(childComplexity int) int
+		PurgeAt    func(childComplexity int) int
+		Size       func(childComplexity int) int
+		Visibility func(childComplexity int) int
+	}
+
+	VolumeConnection struct {
+		Edges      func(childComplexity int) int
+		PageInfo   func(childComplexity int) int
+		TotalCount func(childComplexity int) int
+	}
+
+	VolumeEdge struct {
+		Cursor func(childComplexity int) int
+		Node   func(childComplexity int) int
+	}
+
+	VolumeMount struct {
+		Path     func(childComplexity int) int
+		ReadOnly func(childComplexity int) int
+		Volume   func(childComplexity int) int
+	}
+
+	VolumePayload struct {
+		Volume func(childComplexity int) int
+	}
 }
 
 // endregion ***************************** api!.gotpl *****************************
@@ -387,6 +464,8 @@ type ContainerResolver interface {
 	Image(ctx context.Context, obj *ent.Container) (*ent.Image, error)
 
 	Events(ctx context.Context, obj *ent.Container, first *int) ([]*ent.ContainerEvent, error)
+
+	Volumes(ctx context.Context, obj *ent.Container) ([]*ent.Mount, error)
 
 	Stats(ctx context.Context, obj *ent.Container) (*ContainerStats, error)
 	Logs(ctx context.Context, obj *ent.Container, tail *int, since *time.Time) ([]*LogLine, error)
@@ -407,12 +486,18 @@ type MutationResolver interface {
 	PullImage(ctx context.Context, input PullImageInput) (*ImagePayload, error)
 	CancelImage(ctx context.Context, id string) (*ImagePayload, error)
 	DeleteImage(ctx context.Context, id string) (*ImagePayload, error)
+	CreateVolume(ctx context.Context, input CreateVolumeInput) (*VolumePayload, error)
+	UpdateVolume(ctx context.Context, id string, input UpdateVolumeInput) (*VolumePayload, error)
+	DeleteVolume(ctx context.Context, id string) (*VolumePayload, error)
+	RestoreVolume(ctx context.Context, id string) (*VolumePayload, error)
+	PurgeVolume(ctx context.Context, id string) (bool, error)
 	CreateContainer(ctx context.Context, input CreateContainerInput) (*ContainerPayload, error)
-	StartContainer(ctx context.Context, id string) (*ContainerPayload, error)
+	StartContainer(ctx context.Context, id string, whenFull *WhenFull) (*ContainerPayload, error)
 	StopContainer(ctx context.Context, id string, timeout *record.Duration) (*ContainerPayload, error)
 	RestartContainer(ctx context.Context, id string, timeout *record.Duration) (*ContainerPayload, error)
 	PauseContainer(ctx context.Context, id string) (*ContainerPayload, error)
 	UnpauseContainer(ctx context.Context, id string) (*ContainerPayload, error)
+	KeepContainer(ctx context.Context, id string) (*ContainerPayload, error)
 	UpdateContainer(ctx context.Context, id string, input UpdateContainerInput) (*ContainerPayload, error)
 	RemoveContainer(ctx context.Context, id string) (*ContainerPayload, error)
 	StartContainers(ctx context.Context, ids []string) ([]*ContainerResult, error)
@@ -426,6 +511,7 @@ type QueryResolver interface {
 	ServerInfo(ctx context.Context) (*ServerInfo, error)
 	Containers(ctx context.Context, after *string, first *int, before *string, last *int, where *ContainerFilter, orderBy *ContainerOrder) (*ContainerConnection, error)
 	Images(ctx context.Context, after *string, first *int, before *string, last *int, where *ImageFilter, orderBy *ImageOrder) (*ImageConnection, error)
+	Volumes(ctx context.Context, after *string, first *int, before *string, last *int, trash *bool) (*VolumeConnection, error)
 	Users(ctx context.Context, after *string, first *int, before *string, last *int, where *UserFilter, orderBy *UserOrder) (*UserConnection, error)
 	ImageCatalogue(ctx context.Context) ([]*CatalogueEntry, error)
 	Admission(ctx context.Context, input CreateContainerInput) (*Admission, error)
@@ -446,6 +532,17 @@ type UserResolver interface {
 	Quota(ctx context.Context, obj *ent.User) (*ent.Quota, error)
 	Usage(ctx context.Context, obj *ent.User) (*Usage, error)
 	Sessions(ctx context.Context, obj *ent.User) ([]*ent.Session, error)
+}
+type VolumeResolver interface {
+	Owner(ctx context.Context, obj *ent.Volume) (*ent.User, error)
+	Visibility(ctx context.Context, obj *ent.Volume) (image.Visibility, error)
+
+	MountedBy(ctx context.Context, obj *ent.Volume) ([]*ent.Container, error)
+
+	PurgeAt(ctx context.Context, obj *ent.Volume) (*time.Time, error)
+}
+type VolumeMountResolver interface {
+	Volume(ctx context.Context, obj *ent.Mount) (*ent.Volume, error)
 }
 
 // endregion ************************** generated!.gotpl **************************
@@ -472,6 +569,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Admission.Allowed(childComplexity), true
+	case "Admission.freeing":
+		if e.ComplexityRoot.Admission.Freeing == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Admission.Freeing(childComplexity), true
 	case "Admission.largest":
 		if e.ComplexityRoot.Admission.Largest == nil {
 			break
@@ -484,6 +587,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Admission.Problems(childComplexity), true
+	case "Admission.wouldQueue":
+		if e.ComplexityRoot.Admission.WouldQueue == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Admission.WouldQueue(childComplexity), true
 
 	case "AdmissionProblem.code":
 		if e.ComplexityRoot.AdmissionProblem.Code == nil {
@@ -553,6 +662,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.CatalogueEntry.Reference(childComplexity), true
 
+	case "Container.activity":
+		if e.ComplexityRoot.Container.Activity == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Container.Activity(childComplexity), true
 	case "Container.cpuLimit":
 		if e.ComplexityRoot.Container.CPULimit == nil {
 			break
@@ -571,12 +686,24 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Container.CreatedAt(childComplexity), true
+	case "Container.cullAt":
+		if e.ComplexityRoot.Container.CullAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Container.CullAt(childComplexity), true
 	case "Container.desiredStatus":
 		if e.ComplexityRoot.Container.Desired == nil {
 			break
 		}
 
 		return e.ComplexityRoot.Container.Desired(childComplexity), true
+	case "Container.diskUsed":
+		if e.ComplexityRoot.Container.DiskUsed == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Container.DiskUsed(childComplexity), true
 	case "Container.environment":
 		if e.ComplexityRoot.Container.Environment == nil {
 			break
@@ -600,6 +727,18 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Container.FinishedAt(childComplexity), true
+	case "Container.frozen":
+		if e.ComplexityRoot.Container.Frozen == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Container.Frozen(childComplexity), true
+	case "Container.gpuDevices":
+		if e.ComplexityRoot.Container.GpuDevices == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Container.GpuDevices(childComplexity), true
 	case "Container.gpuLimit":
 		if e.ComplexityRoot.Container.GpuLimit == nil {
 			break
@@ -612,12 +751,30 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Container.ID(childComplexity), true
+	case "Container.idleSince":
+		if e.ComplexityRoot.Container.IdleSince == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Container.IdleSince(childComplexity), true
+	case "Container.idleTimeout":
+		if e.ComplexityRoot.Container.IdleTimeout == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Container.IdleTimeout(childComplexity), true
 	case "Container.image":
 		if e.ComplexityRoot.Container.Image == nil {
 			break
 		}
 
 		return e.ComplexityRoot.Container.Image(childComplexity), true
+	case "Container.lastActivityAt":
+		if e.ComplexityRoot.Container.LastActivityAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Container.LastActivityAt(childComplexity), true
 	case "Container.lastExit":
 		if e.ComplexityRoot.Container.LastExit == nil {
 			break
@@ -653,6 +810,18 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Container.Owner(childComplexity), true
+	case "Container.queuePosition":
+		if e.ComplexityRoot.Container.QueuePosition == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Container.QueuePosition(childComplexity), true
+	case "Container.queuedAt":
+		if e.ComplexityRoot.Container.QueuedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Container.QueuedAt(childComplexity), true
 	case "Container.reserved":
 		if e.ComplexityRoot.Container.Reserved == nil {
 			break
@@ -689,6 +858,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Container.StatusMessage(childComplexity), true
+	case "Container.volumes":
+		if e.ComplexityRoot.Container.Volumes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Container.Volumes(childComplexity), true
 
 	case "ContainerChange.container":
 		if e.ComplexityRoot.ContainerChange.Container == nil {
@@ -778,6 +953,18 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.ContainerExit.Code(childComplexity), true
+	case "ContainerExit.lastLines":
+		if e.ComplexityRoot.ContainerExit.LastLines == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ContainerExit.LastLines(childComplexity), true
+	case "ContainerExit.memoryPeak":
+		if e.ComplexityRoot.ContainerExit.MemoryPeak == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ContainerExit.MemoryPeak(childComplexity), true
 	case "ContainerExit.message":
 		if e.ComplexityRoot.ContainerExit.Message == nil {
 			break
@@ -939,6 +1126,50 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.EnvVar.Value(childComplexity), true
+
+	case "GpuDevice.heldBy":
+		if e.ComplexityRoot.GpuDevice.HeldBy == nil {
+			break
+		}
+
+		return e.ComplexityRoot.GpuDevice.HeldBy(childComplexity), true
+	case "GpuDevice.id":
+		if e.ComplexityRoot.GpuDevice.ID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.GpuDevice.ID(childComplexity), true
+	case "GpuDevice.name":
+		if e.ComplexityRoot.GpuDevice.Name == nil {
+			break
+		}
+
+		return e.ComplexityRoot.GpuDevice.Name(childComplexity), true
+	case "GpuDevice.present":
+		if e.ComplexityRoot.GpuDevice.Present == nil {
+			break
+		}
+
+		return e.ComplexityRoot.GpuDevice.Present(childComplexity), true
+
+	case "HostProtection.commands":
+		if e.ComplexityRoot.HostProtection.Commands == nil {
+			break
+		}
+
+		return e.ComplexityRoot.HostProtection.Commands(childComplexity), true
+	case "HostProtection.message":
+		if e.ComplexityRoot.HostProtection.Message == nil {
+			break
+		}
+
+		return e.ComplexityRoot.HostProtection.Message(childComplexity), true
+	case "HostProtection.protected":
+		if e.ComplexityRoot.HostProtection.Protected == nil {
+			break
+		}
+
+		return e.ComplexityRoot.HostProtection.Protected(childComplexity), true
 
 	case "Image.createdAt":
 		if e.ComplexityRoot.Image.CreatedAt == nil {
@@ -1192,6 +1423,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.CreateContainer(childComplexity, args["input"].(CreateContainerInput)), true
+	case "Mutation.createVolume":
+		if e.ComplexityRoot.Mutation.CreateVolume == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_createVolume_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.CreateVolume(childComplexity, args["input"].(CreateVolumeInput)), true
 	case "Mutation.deleteImage":
 		if e.ComplexityRoot.Mutation.DeleteImage == nil {
 			break
@@ -1203,6 +1445,28 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.DeleteImage(childComplexity, args["id"].(string)), true
+	case "Mutation.deleteVolume":
+		if e.ComplexityRoot.Mutation.DeleteVolume == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_deleteVolume_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.DeleteVolume(childComplexity, args["id"].(string)), true
+	case "Mutation.keepContainer":
+		if e.ComplexityRoot.Mutation.KeepContainer == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_keepContainer_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.KeepContainer(childComplexity, args["id"].(string)), true
 	case "Mutation.login":
 		if e.ComplexityRoot.Mutation.Login == nil {
 			break
@@ -1242,6 +1506,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.PullImage(childComplexity, args["input"].(PullImageInput)), true
+	case "Mutation.purgeVolume":
+		if e.ComplexityRoot.Mutation.PurgeVolume == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_purgeVolume_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.PurgeVolume(childComplexity, args["id"].(string)), true
 	case "Mutation.register":
 		if e.ComplexityRoot.Mutation.Register == nil {
 			break
@@ -1286,6 +1561,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.RestartContainer(childComplexity, args["id"].(string), args["timeout"].(*record.Duration)), true
+	case "Mutation.restoreVolume":
+		if e.ComplexityRoot.Mutation.RestoreVolume == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_restoreVolume_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.RestoreVolume(childComplexity, args["id"].(string)), true
 	case "Mutation.revokeSession":
 		if e.ComplexityRoot.Mutation.RevokeSession == nil {
 			break
@@ -1318,7 +1604,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Mutation.StartContainer(childComplexity, args["id"].(string)), true
+		return e.ComplexityRoot.Mutation.StartContainer(childComplexity, args["id"].(string), args["whenFull"].(*WhenFull)), true
 	case "Mutation.startContainers":
 		if e.ComplexityRoot.Mutation.StartContainers == nil {
 			break
@@ -1374,6 +1660,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.UpdateContainer(childComplexity, args["id"].(string), args["input"].(UpdateContainerInput)), true
+	case "Mutation.updateVolume":
+		if e.ComplexityRoot.Mutation.UpdateVolume == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_updateVolume_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.UpdateVolume(childComplexity, args["id"].(string), args["input"].(UpdateVolumeInput)), true
 
 	case "PageInfo.endCursor":
 		if e.ComplexityRoot.PageInfo.EndCursor == nil {
@@ -1491,6 +1788,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Query.Viewer(childComplexity), true
+	case "Query.volumes":
+		if e.ComplexityRoot.Query.Volumes == nil {
+			break
+		}
+
+		args, err := ec.field_Query_volumes_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.Volumes(childComplexity, args["after"].(*string), args["first"].(*int), args["before"].(*string), args["last"].(*int), args["trash"].(*bool)), true
 
 	case "Quota.id":
 		if e.ComplexityRoot.Quota.ID == nil {
@@ -1585,6 +1893,18 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.ServerInfo.EngineState(childComplexity), true
+	case "ServerInfo.idleTimeout":
+		if e.ComplexityRoot.ServerInfo.IdleTimeout == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ServerInfo.IdleTimeout(childComplexity), true
+	case "ServerInfo.maxIdleTimeout":
+		if e.ComplexityRoot.ServerInfo.MaxIdleTimeout == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ServerInfo.MaxIdleTimeout(childComplexity), true
 	case "ServerInfo.minMemory":
 		if e.ComplexityRoot.ServerInfo.MinMemory == nil {
 			break
@@ -1752,6 +2072,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.System.DiskFree(childComplexity), true
+	case "System.diskReserve":
+		if e.ComplexityRoot.System.DiskReserve == nil {
+			break
+		}
+
+		return e.ComplexityRoot.System.DiskReserve(childComplexity), true
 	case "System.diskUsed":
 		if e.ComplexityRoot.System.DiskUsed == nil {
 			break
@@ -1764,12 +2090,36 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.System.Engine(childComplexity), true
+	case "System.engineDiskFree":
+		if e.ComplexityRoot.System.EngineDiskFree == nil {
+			break
+		}
+
+		return e.ComplexityRoot.System.EngineDiskFree(childComplexity), true
+	case "System.gpus":
+		if e.ComplexityRoot.System.Gpus == nil {
+			break
+		}
+
+		return e.ComplexityRoot.System.Gpus(childComplexity), true
+	case "System.hostProtection":
+		if e.ComplexityRoot.System.HostProtection == nil {
+			break
+		}
+
+		return e.ComplexityRoot.System.HostProtection(childComplexity), true
 	case "System.images":
 		if e.ComplexityRoot.System.Images == nil {
 			break
 		}
 
 		return e.ComplexityRoot.System.Images(childComplexity), true
+	case "System.queued":
+		if e.ComplexityRoot.System.Queued == nil {
+			break
+		}
+
+		return e.ComplexityRoot.System.Queued(childComplexity), true
 	case "System.reserved":
 		if e.ComplexityRoot.System.Reserved == nil {
 			break
@@ -1944,6 +2294,119 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.UserPayload.User(childComplexity), true
 
+	case "Volume.createdAt":
+		if e.ComplexityRoot.Volume.CreatedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Volume.CreatedAt(childComplexity), true
+	case "Volume.deletedAt":
+		if e.ComplexityRoot.Volume.DeletedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Volume.DeletedAt(childComplexity), true
+	case "Volume.id":
+		if e.ComplexityRoot.Volume.ID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Volume.ID(childComplexity), true
+	case "Volume.mountedBy":
+		if e.ComplexityRoot.Volume.MountedBy == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Volume.MountedBy(childComplexity), true
+	case "Volume.name":
+		if e.ComplexityRoot.Volume.Name == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Volume.Name(childComplexity), true
+	case "Volume.owner":
+		if e.ComplexityRoot.Volume.Owner == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Volume.Owner(childComplexity), true
+	case "Volume.purgeAt":
+		if e.ComplexityRoot.Volume.PurgeAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Volume.PurgeAt(childComplexity), true
+	case "Volume.size":
+		if e.ComplexityRoot.Volume.Size == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Volume.Size(childComplexity), true
+	case "Volume.visibility":
+		if e.ComplexityRoot.Volume.Visibility == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Volume.Visibility(childComplexity), true
+
+	case "VolumeConnection.edges":
+		if e.ComplexityRoot.VolumeConnection.Edges == nil {
+			break
+		}
+
+		return e.ComplexityRoot.VolumeConnection.Edges(childComplexity), true
+	case "VolumeConnection.pageInfo":
+		if e.ComplexityRoot.VolumeConnection.PageInfo == nil {
+			break
+		}
+
+		return e.ComplexityRoot.VolumeConnection.PageInfo(childComplexity), true
+	case "VolumeConnection.totalCount":
+		if e.ComplexityRoot.VolumeConnection.TotalCount == nil {
+			break
+		}
+
+		return e.ComplexityRoot.VolumeConnection.TotalCount(childComplexity), true
+
+	case "VolumeEdge.cursor":
+		if e.ComplexityRoot.VolumeEdge.Cursor == nil {
+			break
+		}
+
+		return e.ComplexityRoot.VolumeEdge.Cursor(childComplexity), true
+	case "VolumeEdge.node":
+		if e.ComplexityRoot.VolumeEdge.Node == nil {
+			break
+		}
+
+		return e.ComplexityRoot.VolumeEdge.Node(childComplexity), true
+
+	case "VolumeMount.path":
+		if e.ComplexityRoot.VolumeMount.Path == nil {
+			break
+		}
+
+		return e.ComplexityRoot.VolumeMount.Path(childComplexity), true
+	case "VolumeMount.readOnly":
+		if e.ComplexityRoot.VolumeMount.ReadOnly == nil {
+			break
+		}
+
+		return e.ComplexityRoot.VolumeMount.ReadOnly(childComplexity), true
+	case "VolumeMount.volume":
+		if e.ComplexityRoot.VolumeMount.Volume == nil {
+			break
+		}
+
+		return e.ComplexityRoot.VolumeMount.Volume(childComplexity), true
+
+	case "VolumePayload.volume":
+		if e.ComplexityRoot.VolumePayload.Volume == nil {
+			break
+		}
+
+		return e.ComplexityRoot.VolumePayload.Volume(childComplexity), true
+
 	}
 	return 0, false
 }
@@ -1956,6 +2419,7 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 			graphql.NewInputUnmarshaler("ContainerFilter", ec.unmarshalInputContainerFilter),
 			graphql.NewInputUnmarshaler("ContainerOrder", ec.unmarshalInputContainerOrder),
 			graphql.NewInputUnmarshaler("CreateContainerInput", ec.unmarshalInputCreateContainerInput),
+			graphql.NewInputUnmarshaler("CreateVolumeInput", ec.unmarshalInputCreateVolumeInput),
 			graphql.NewInputUnmarshaler("EnvVarInput", ec.unmarshalInputEnvVarInput),
 			graphql.NewInputUnmarshaler("ImageFilter", ec.unmarshalInputImageFilter),
 			graphql.NewInputUnmarshaler("ImageOrder", ec.unmarshalInputImageOrder),
@@ -1964,8 +2428,10 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 			graphql.NewInputUnmarshaler("QuotaInput", ec.unmarshalInputQuotaInput),
 			graphql.NewInputUnmarshaler("RegisterInput", ec.unmarshalInputRegisterInput),
 			graphql.NewInputUnmarshaler("UpdateContainerInput", ec.unmarshalInputUpdateContainerInput),
+			graphql.NewInputUnmarshaler("UpdateVolumeInput", ec.unmarshalInputUpdateVolumeInput),
 			graphql.NewInputUnmarshaler("UserFilter", ec.unmarshalInputUserFilter),
 			graphql.NewInputUnmarshaler("UserOrder", ec.unmarshalInputUserOrder),
+			graphql.NewInputUnmarshaler("VolumeMountInput", ec.unmarshalInputVolumeMountInput),
 		)
 	}
 	first := true
@@ -2262,9 +2728,12 @@ type Quota implements Node {
   maxGpu: Int!
   "Own images, whatever their state."
   maxImages: Int!
-  "Own volumes."
+  "Own volumes, those in the trash too."
   maxVolumes: Int!
-  "Disk of own images, as last measured; a pull is refused once it is used up."
+  """
+  Disk of own images, volumes and written layers, as last measured. Once it is used up, pulls, new containers and starts
+  are refused.
+  """
   maxDisk: Bytes!
   "When a limit last changed."
   updatedAt: Time!
@@ -2284,9 +2753,9 @@ type Usage {
   gpu: Int!
   "Own images."
   images: Int!
-  "Own volumes."
+  "Own volumes, those in the trash too."
   volumes: Int!
-  "Disk of own images, as last measured."
+  "Disk of own images, volumes and written layers, as last measured."
   disk: Bytes!
 }
 
@@ -2499,7 +2968,7 @@ type Container implements Node {
   statusMessage: String
   """
   Whether its CPU, memory and GPU count against the quota now: from the transaction that wants it RUNNING until the one
-  that records its end, failure, loss or removal; also while STOPPING and PAUSED, not while CREATED.
+  that records its end, failure, loss or removal; also while STOPPING and PAUSED, not while QUEUED or CREATED.
   """
   reserved: Boolean!
   "How its last run ended; null while none has."
@@ -2517,10 +2986,32 @@ type Container implements Node {
   memoryLimit: Bytes!
   "How many GPUs it gets."
   gpuLimit: Int!
+  "The GPUs that it holds, or was made with and will want again; empty without any."
+  gpuDevices: [String!]!
   "The command that was given; empty for the image's own."
   command: [String!]!
   "The variables that were given."
   environment: [EnvVar!]!
+  "The volumes in it."
+  volumes: [VolumeMount!]!
+  "What was written in it outside of its volumes, as last measured; lost when it is removed. Null until measured."
+  diskUsed: Bytes
+  "How long it may do nothing before it is frozen; null: for ever."
+  idleTimeout: Duration
+  "Since when nothing uses it; null while something does, and when it does not run."
+  idleSince: Time
+  "When it will be frozen, or, frozen for doing nothing, stopped, unless it is used; null when it will not."
+  cullAt: Time
+  "When something last used it."
+  lastActivityAt: Time
+  "What keeps it alive now: cpu, network, disk, terminal, port or owner; empty when nothing does."
+  activity: [String!]!
+  "Why the server froze it of its own accord; NO when nobody or its owner did."
+  frozen: FrozenReason!
+  "While QUEUED, how many are ahead of it and itself: 1 is next."
+  queuePosition: Int
+  "Since when it is QUEUED."
+  queuedAt: Time
   "When it was asked for."
   createdAt: Time!
   "When its last run began."
@@ -2567,6 +3058,30 @@ enum ContainerStatus {
 }
 
 """
+Why the server froze a container of its own accord.
+"""
+enum FrozenReason {
+  "It did not."
+  NO
+  "Nothing used it for its idle timeout. Unpause or start wakes it at once."
+  IDLE
+  "It wrote fastest while the machine's disk was nearly full. Its owner frees room, then unpauses it."
+  DISK
+}
+
+"""
+A volume in a container.
+"""
+type VolumeMount {
+  "The volume."
+  volume: Volume!
+  "Where it is, inside the container."
+  path: String!
+  "Whether the container can only read it."
+  readOnly: Boolean!
+}
+
+"""
 What is wanted of a container.
 """
 enum DesiredStatus {
@@ -2602,6 +3117,10 @@ type ContainerExit {
   message: String!
   "When."
   at: Time!
+  "The most memory that the run was seen to use; null where nobody looked."
+  memoryPeak: Bytes
+  "The last lines of its output, oldest first; at most 10."
+  lastLines: [String!]!
 }
 
 """
@@ -2766,6 +3285,55 @@ enum LogStream {
   STDERR
 }
 
+# ------------------------------------------------------------------------------------------------ data
+
+"""
+A named folder that outlives the containers that use it. Seen by its owner, by administrators, and by everybody if it is
+PUBLIC.
+"""
+type Volume implements Node {
+  "The id: vol_…"
+  id: ID!
+  "A DNS label: 1 to 63 of a–z, 0–9 and -, neither first nor last a -. Unique for its owner, the trash aside."
+  name: String!
+  "Whose it is; null for whoever may not see the person."
+  owner: User
+  "Who sees it. Others mount a public one only to read; administrators publish."
+  visibility: Visibility!
+  "What is in it, as last measured; null until it was."
+  size: Bytes
+  "The containers that have it, of those that the viewer may see."
+  mountedBy: [Container!]!
+  "Since when it is in the trash; null when it is not."
+  deletedAt: Time
+  "When it will be gone for good; null unless it is in the trash."
+  purgeAt: Time
+  "When it was made."
+  createdAt: Time!
+}
+
+"""
+A page of volumes.
+"""
+type VolumeConnection {
+  "The volumes of this page, each with its cursor."
+  edges: [VolumeEdge!]!
+  "Where this page stands."
+  pageInfo: PageInfo!
+  "How many there are in all, exact up to 1,000 and 1,001 when there are more. Counted only when asked for."
+  totalCount: Int!
+}
+
+"""
+A volume on a page.
+"""
+type VolumeEdge {
+  "The place of this volume."
+  cursor: Cursor!
+  "The volume."
+  node: Volume!
+}
+
 # ------------------------------------------------------------------------------------------------ the machine
 
 """
@@ -2774,10 +3342,14 @@ Can I, and if not, why not, and what would fit?
 type Admission {
   "Whether the same call would be let through now."
   allowed: Boolean!
+  "Whether the same call with whenFull: QUEUE would wait for room on the machine."
+  wouldQueue: Boolean!
   "Everything that stands in the way; empty when allowed."
   problems: [AdmissionProblem!]!
   "The most that one container could have now."
   largest: ResourceAmounts!
+  "The viewer's own running containers that would free enough if they were stopped; empty when that would not help."
+  freeing: [Container!]!
 }
 
 """
@@ -2788,7 +3360,7 @@ type AdmissionProblem {
   code: String!
   "For a person."
   message: String!
-  "What there is too little of: containers, cpu, memory or gpu."
+  "What there is too little of: containers, cpu, memory, gpu, volumes or disk."
   resource: String
   "The most there may be; bytes for memory."
   limit: Float
@@ -2834,6 +3406,42 @@ type System {
   diskFree: Bytes!
   "Used disk where the server keeps its data."
   diskUsed: Bytes!
+  "Free disk where the engine keeps images, containers and volumes; null where that is on another machine."
+  engineDiskFree: Bytes
+  "Below this much free disk of the engine's, the fastest writer is frozen and new containers are refused."
+  diskReserve: Bytes!
+  "The GPUs, and who holds which."
+  gpus: [GpuDevice!]!
+  "How many containers wait for room."
+  queued: Int!
+  "Whether containers are kept from the services of the machine itself."
+  hostProtection: HostProtection!
+}
+
+"""
+Whether containers are kept from the services of the machine itself.
+"""
+type HostProtection {
+  "Whether they are."
+  protected: Boolean!
+  "For a person: what is so, and why."
+  message: String!
+  "What to run as root to protect the machine; empty when it is protected."
+  commands: [String!]!
+}
+
+"""
+A GPU of the machine.
+"""
+type GpuDevice {
+  "As the engine's runtime knows it: an index or a UUID."
+  id: String!
+  "What it is."
+  name: String!
+  "Whether it was found when the server last looked."
+  present: Boolean!
+  "Who holds it; null when it is free."
+  heldBy: Container
 }
 
 """
@@ -2892,6 +3500,10 @@ type ServerInfo {
   engineState: EngineState!
   "The least memory that a container may have here."
   minMemory: Bytes!
+  "The idle timeout of a new container that names none; null: none."
+  idleTimeout: Duration
+  "The longest idle timeout that may be asked for; null: any, and none."
+  maxIdleTimeout: Duration
   "The server's clock."
   time: Time!
 }
@@ -2946,6 +3558,19 @@ type Query {
     "In which order; newest first when absent."
     orderBy: ImageOrder
   ): ImageConnection! @access(to: SIGNED_IN)
+  "Volumes: one's own and the public ones; administrators see everybody's. Newest first."
+  volumes(
+    "Only what stands behind this place."
+    after: Cursor
+    "How many from the beginning, 0 to 100; 20 when neither first nor last is given."
+    first: Int
+    "Only what stands before this place."
+    before: Cursor
+    "How many from the end, 0 to 100."
+    last: Int
+    "Those in the trash instead of the others."
+    trash: Boolean = false
+  ): VolumeConnection! @access(to: SIGNED_IN)
   "Everybody with an account."
   users(
     "Only what stands behind this place."
@@ -3016,6 +3641,33 @@ type Mutation {
     "Which image."
     id: ID!
   ): ImagePayload! @access(to: SIGNED_IN)
+  "Makes an empty volume."
+  createVolume(
+    "What it should be."
+    input: CreateVolumeInput!
+  ): VolumePayload! @access(to: SIGNED_IN)
+  "Changes a volume. Only the fields given change."
+  updateVolume(
+    "Which volume."
+    id: ID!
+    "What changes."
+    input: UpdateVolumeInput!
+  ): VolumePayload! @access(to: SIGNED_IN)
+  "Puts a volume into the trash. Refused while a container has it."
+  deleteVolume(
+    "Which volume."
+    id: ID!
+  ): VolumePayload! @access(to: SIGNED_IN)
+  "Takes a volume out of the trash."
+  restoreVolume(
+    "Which volume."
+    id: ID!
+  ): VolumePayload! @access(to: SIGNED_IN)
+  "Removes a volume in the trash for good, with everything in it."
+  purgeVolume(
+    "Which volume."
+    id: ID!
+  ): Boolean! @access(to: SIGNED_IN)
   "Makes a container, and starts it unless told otherwise."
   createContainer(
     "What it should be."
@@ -3025,8 +3677,12 @@ type Mutation {
   startContainer(
     "Which container."
     id: ID!
+    "What happens when the machine is full though the quota is not."
+    whenFull: WhenFull = REFUSE
   ): ContainerPayload! @access(to: SIGNED_IN)
-  "Stops a container: asks its program to end, and kills it after the grace."
+  """
+  Stops a container: asks its program to end, and kills it after the grace. One that is QUEUED leaves the queue.
+  """
   stopContainer(
     "Which container."
     id: ID!
@@ -3047,6 +3703,11 @@ type Mutation {
   ): ContainerPayload! @access(to: SIGNED_IN)
   "Lets a frozen container go on."
   unpauseContainer(
+    "Which container."
+    id: ID!
+  ): ContainerPayload! @access(to: SIGNED_IN)
+  "I am still here: puts the idle clock back, and wakes a container that was frozen for doing nothing."
+  keepContainer(
     "Which container."
     id: ID!
   ): ContainerPayload! @access(to: SIGNED_IN)
@@ -3169,12 +3830,63 @@ input CreateContainerInput {
   command: [String!]
   "Variables."
   environment: [EnvVarInput!]
+  "Volumes in it."
+  volumes: [VolumeMountInput!]
+  """
+  The name of a volume of one's own that is mounted as HOME, /workspace, and made if there is none: what is kept there
+  stays when the container goes.
+  """
+  workspace: String
   "What happens when it ends by itself."
   restartPolicy: RestartPolicy! = NEVER
+  "How long it may do nothing before it is frozen. Absent: the operator's default."
+  idleTimeout: Duration
   "false: it is made in the engine and not started."
   start: Boolean! = true
+  "What happens when the machine is full though the quota is not."
+  whenFull: WhenFull! = REFUSE
   "The same key again from the same user within a day gives the first one's container."
   idempotencyKey: String
+}
+
+"""
+What happens when the machine is full though the quota is not.
+"""
+enum WhenFull {
+  "The call is refused."
+  REFUSE
+  "The container waits its turn: those with the fewest running first, then the oldest."
+  QUEUE
+}
+
+"""
+A volume to have in a container.
+"""
+input VolumeMountInput {
+  "One's own volume, or a public one to read."
+  volumeId: ID!
+  "An absolute path inside the container, without . or .., not one of the system's own such as / or /proc."
+  path: String!
+  "Whether the container can only read it; a public one of somebody else's must be."
+  readOnly: Boolean! = false
+}
+
+"""
+A volume to make.
+"""
+input CreateVolumeInput {
+  "A DNS label: 1 to 63 of a–z, 0–9 and -, neither first nor last a -. Unique among one's own."
+  name: String!
+}
+
+"""
+Changes to a volume. Those left out stay.
+"""
+input UpdateVolumeInput {
+  "A new name."
+  name: String
+  "Who sees it; administrators publish."
+  visibility: Visibility
 }
 
 """
@@ -3187,6 +3899,8 @@ input UpdateContainerInput {
   cpuLimit: Float
   "Memory. Refused when the running container uses more."
   memoryLimit: Bytes
+  "How long it may do nothing before it is frozen; \"0s\" is for ever, where the operator allows it."
+  idleTimeout: Duration
   "What happens when it ends by itself."
   restartPolicy: RestartPolicy
 }
@@ -3221,6 +3935,14 @@ A container that was changed.
 type ContainerPayload {
   "The container as it is now."
   container: Container!
+}
+
+"""
+A volume that was changed.
+"""
+type VolumePayload {
+  "The volume as it is now."
+  volume: Volume!
 }
 
 """
@@ -3327,10 +4049,14 @@ func (ec *executionContext) childFields_Admission(ctx context.Context, field gra
 	switch field.Name {
 	case "allowed":
 		return ec.fieldContext_Admission_allowed(ctx, field)
+	case "wouldQueue":
+		return ec.fieldContext_Admission_wouldQueue(ctx, field)
 	case "problems":
 		return ec.fieldContext_Admission_problems(ctx, field)
 	case "largest":
 		return ec.fieldContext_Admission_largest(ctx, field)
+	case "freeing":
+		return ec.fieldContext_Admission_freeing(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type Admission", field.Name)
 }
@@ -3399,10 +4125,32 @@ func (ec *executionContext) childFields_Container(ctx context.Context, field gra
 		return ec.fieldContext_Container_memoryLimit(ctx, field)
 	case "gpuLimit":
 		return ec.fieldContext_Container_gpuLimit(ctx, field)
+	case "gpuDevices":
+		return ec.fieldContext_Container_gpuDevices(ctx, field)
 	case "command":
 		return ec.fieldContext_Container_command(ctx, field)
 	case "environment":
 		return ec.fieldContext_Container_environment(ctx, field)
+	case "volumes":
+		return ec.fieldContext_Container_volumes(ctx, field)
+	case "diskUsed":
+		return ec.fieldContext_Container_diskUsed(ctx, field)
+	case "idleTimeout":
+		return ec.fieldContext_Container_idleTimeout(ctx, field)
+	case "idleSince":
+		return ec.fieldContext_Container_idleSince(ctx, field)
+	case "cullAt":
+		return ec.fieldContext_Container_cullAt(ctx, field)
+	case "lastActivityAt":
+		return ec.fieldContext_Container_lastActivityAt(ctx, field)
+	case "activity":
+		return ec.fieldContext_Container_activity(ctx, field)
+	case "frozen":
+		return ec.fieldContext_Container_frozen(ctx, field)
+	case "queuePosition":
+		return ec.fieldContext_Container_queuePosition(ctx, field)
+	case "queuedAt":
+		return ec.fieldContext_Container_queuedAt(ctx, field)
 	case "createdAt":
 		return ec.fieldContext_Container_createdAt(ctx, field)
 	case "startedAt":
@@ -3475,6 +4223,10 @@ func (ec *executionContext) childFields_ContainerExit(ctx context.Context, field
 		return ec.fieldContext_ContainerExit_message(ctx, field)
 	case "at":
 		return ec.fieldContext_ContainerExit_at(ctx, field)
+	case "memoryPeak":
+		return ec.fieldContext_ContainerExit_memoryPeak(ctx, field)
+	case "lastLines":
+		return ec.fieldContext_ContainerExit_lastLines(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type ContainerExit", field.Name)
 }
@@ -3555,6 +4307,32 @@ func (ec *executionContext) childFields_EnvVar(ctx context.Context, field graphq
 		return ec.fieldContext_EnvVar_value(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type EnvVar", field.Name)
+}
+
+func (ec *executionContext) childFields_GpuDevice(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "id":
+		return ec.fieldContext_GpuDevice_id(ctx, field)
+	case "name":
+		return ec.fieldContext_GpuDevice_name(ctx, field)
+	case "present":
+		return ec.fieldContext_GpuDevice_present(ctx, field)
+	case "heldBy":
+		return ec.fieldContext_GpuDevice_heldBy(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type GpuDevice", field.Name)
+}
+
+func (ec *executionContext) childFields_HostProtection(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "protected":
+		return ec.fieldContext_HostProtection_protected(ctx, field)
+	case "message":
+		return ec.fieldContext_HostProtection_message(ctx, field)
+	case "commands":
+		return ec.fieldContext_HostProtection_commands(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type HostProtection", field.Name)
 }
 
 func (ec *executionContext) childFields_Image(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -3753,6 +4531,10 @@ func (ec *executionContext) childFields_ServerInfo(ctx context.Context, field gr
 		return ec.fieldContext_ServerInfo_engineState(ctx, field)
 	case "minMemory":
 		return ec.fieldContext_ServerInfo_minMemory(ctx, field)
+	case "idleTimeout":
+		return ec.fieldContext_ServerInfo_idleTimeout(ctx, field)
+	case "maxIdleTimeout":
+		return ec.fieldContext_ServerInfo_maxIdleTimeout(ctx, field)
 	case "time":
 		return ec.fieldContext_ServerInfo_time(ctx, field)
 	}
@@ -3809,6 +4591,16 @@ func (ec *executionContext) childFields_System(ctx context.Context, field graphq
 		return ec.fieldContext_System_diskFree(ctx, field)
 	case "diskUsed":
 		return ec.fieldContext_System_diskUsed(ctx, field)
+	case "engineDiskFree":
+		return ec.fieldContext_System_engineDiskFree(ctx, field)
+	case "diskReserve":
+		return ec.fieldContext_System_diskReserve(ctx, field)
+	case "gpus":
+		return ec.fieldContext_System_gpus(ctx, field)
+	case "queued":
+		return ec.fieldContext_System_queued(ctx, field)
+	case "hostProtection":
+		return ec.fieldContext_System_hostProtection(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type System", field.Name)
 }
@@ -3889,6 +4681,72 @@ func (ec *executionContext) childFields_UserPayload(ctx context.Context, field g
 		return ec.fieldContext_UserPayload_user(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type UserPayload", field.Name)
+}
+
+func (ec *executionContext) childFields_Volume(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "id":
+		return ec.fieldContext_Volume_id(ctx, field)
+	case "name":
+		return ec.fieldContext_Volume_name(ctx, field)
+	case "owner":
+		return ec.fieldContext_Volume_owner(ctx, field)
+	case "visibility":
+		return ec.fieldContext_Volume_visibility(ctx, field)
+	case "size":
+		return ec.fieldContext_Volume_size(ctx, field)
+	case "mountedBy":
+		return ec.fieldContext_Volume_mountedBy(ctx, field)
+	case "deletedAt":
+		return ec.fieldContext_Volume_deletedAt(ctx, field)
+	case "purgeAt":
+		return ec.fieldContext_Volume_purgeAt(ctx, field)
+	case "createdAt":
+		return ec.fieldContext_Volume_createdAt(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type Volume", field.Name)
+}
+
+func (ec *executionContext) childFields_VolumeConnection(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "edges":
+		return ec.fieldContext_VolumeConnection_edges(ctx, field)
+	case "pageInfo":
+		return ec.fieldContext_VolumeConnection_pageInfo(ctx, field)
+	case "totalCount":
+		return ec.fieldContext_VolumeConnection_totalCount(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type VolumeConnection", field.Name)
+}
+
+func (ec *executionContext) childFields_VolumeEdge(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "cursor":
+		return ec.fieldContext_VolumeEdge_cursor(ctx, field)
+	case "node":
+		return ec.fieldContext_VolumeEdge_node(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type VolumeEdge", field.Name)
+}
+
+func (ec *executionContext) childFields_VolumeMount(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "volume":
+		return ec.fieldContext_VolumeMount_volume(ctx, field)
+	case "path":
+		return ec.fieldContext_VolumeMount_path(ctx, field)
+	case "readOnly":
+		return ec.fieldContext_VolumeMount_readOnly(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type VolumeMount", field.Name)
+}
+
+func (ec *executionContext) childFields_VolumePayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "volume":
+		return ec.fieldContext_VolumePayload_volume(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type VolumePayload", field.Name)
 }
 
 func (ec *executionContext) childFields___Directive(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -4085,7 +4943,49 @@ func (ec *executionContext) field_Mutation_createContainer_args(ctx context.Cont
 	return args, nil
 }
 
+func (ec *executionContext) field_Mutation_createVolume_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (CreateVolumeInput, error) {
+			return ec.unmarshalNCreateVolumeInput2githubᚗcomᚋmlrideᚋmlrideᚋgraphᚋgeneratedᚐCreateVolumeInput(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["input"] = arg0
+	return args, nil
+}
+
 func (ec *executionContext) field_Mutation_deleteImage_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "id",
+		func(ctx context.Context, v any) (string, error) {
+			return ec.unmarshalNID2string(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["id"] = arg0
+	return args, nil
+}
+
+func (ec *executionContext) field_Mutation_deleteVolume_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "id",
+		func(ctx context.Context, v any) (string, error) {
+			return ec.unmarshalNID2string(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["id"] = arg0
+	return args, nil
+}
+
+func (ec *executionContext) field_Mutation_keepContainer_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "id",
@@ -4138,6 +5038,20 @@ func (ec *executionContext) field_Mutation_pullImage_args(ctx context.Context, r
 		return nil, err
 	}
 	args["input"] = arg0
+	return args, nil
+}
+
+func (ec *executionContext) field_Mutation_purgeVolume_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "id",
+		func(ctx context.Context, v any) (string, error) {
+			return ec.unmarshalNID2string(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["id"] = arg0
 	return args, nil
 }
 
@@ -4205,6 +5119,20 @@ func (ec *executionContext) field_Mutation_restartContainer_args(ctx context.Con
 	return args, nil
 }
 
+func (ec *executionContext) field_Mutation_restoreVolume_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "id",
+		func(ctx context.Context, v any) (string, error) {
+			return ec.unmarshalNID2string(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["id"] = arg0
+	return args, nil
+}
+
 func (ec *executionContext) field_Mutation_revokeSession_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
@@ -4252,6 +5180,14 @@ func (ec *executionContext) field_Mutation_startContainer_args(ctx context.Conte
 		return nil, err
 	}
 	args["id"] = arg0
+	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "whenFull",
+		func(ctx context.Context, v any) (*WhenFull, error) {
+			return ec.unmarshalOWhenFull2ᚖgithubᚗcomᚋmlrideᚋmlrideᚋgraphᚋgeneratedᚐWhenFull(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["whenFull"] = arg1
 	return args, nil
 }
 
@@ -4333,6 +5269,28 @@ func (ec *executionContext) field_Mutation_updateContainer_args(ctx context.Cont
 	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "input",
 		func(ctx context.Context, v any) (UpdateContainerInput, error) {
 			return ec.unmarshalNUpdateContainerInput2githubᚗcomᚋmlrideᚋmlrideᚋgraphᚋgeneratedᚐUpdateContainerInput(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["input"] = arg1
+	return args, nil
+}
+
+func (ec *executionContext) field_Mutation_updateVolume_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "id",
+		func(ctx context.Context, v any) (string, error) {
+			return ec.unmarshalNID2string(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["id"] = arg0
+	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (UpdateVolumeInput, error) {
+			return ec.unmarshalNUpdateVolumeInput2githubᚗcomᚋmlrideᚋmlrideᚋgraphᚋgeneratedᚐUpdateVolumeInput(ctx, v)
 		})
 	if err != nil {
 		return nil, err
@@ -4559,6 +5517,52 @@ func (ec *executionContext) field_Query_users_args(ctx context.Context, rawArgs 
 	return args, nil
 }
 
+func (ec *executionContext) field_Query_volumes_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "after",
+		func(ctx context.Context, v any) (*string, error) {
+			return ec.unmarshalOCursor2ᚖstring(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["after"] = arg0
+	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "first",
+		func(ctx context.Context, v any) (*int, error) {
+			return ec.unmarshalOInt2ᚖint(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["first"] = arg1
+	arg2, err := graphql.ProcessArgField(ctx, rawArgs, "before",
+		func(ctx context.Context, v any) (*string, error) {
+			return ec.unmarshalOCursor2ᚖstring(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["before"] = arg2
+	arg3, err := graphql.ProcessArgField(ctx, rawArgs, "last",
+		func(ctx context.Context, v any) (*int, error) {
+			return ec.unmarshalOInt2ᚖint(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["last"] = arg3
+	arg4, err := graphql.ProcessArgField(ctx, rawArgs, "trash",
+		func(ctx context.Context, v any) (*bool, error) {
+			return ec.unmarshalOBoolean2ᚖbool(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["trash"] = arg4
+	return args, nil
+}
+
 func (ec *executionContext) field_Subscription_containerChanged_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
@@ -4766,6 +5770,29 @@ func (ec *executionContext) fieldContext_Admission_allowed(_ context.Context, fi
 	return graphql.NewScalarFieldContext("Admission", field, false, false, "Boolean")
 }
 
+func (ec *executionContext) _Admission_wouldQueue(ctx context.Context, field graphql.CollectedField, obj *Admission) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Admission_wouldQueue(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.WouldQueue, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
+			return ec.marshalNBoolean2bool(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Admission_wouldQueue(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Admission", field, false, false, "Boolean")
+}
+
 func (ec *executionContext) _Admission_problems(ctx context.Context, field graphql.CollectedField, obj *Admission) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -4825,6 +5852,38 @@ func (ec *executionContext) fieldContext_Admission_largest(_ context.Context, fi
 		IsResolver: false,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 			return ec.childFields_ResourceAmounts(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Admission_freeing(ctx context.Context, field graphql.CollectedField, obj *Admission) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Admission_freeing(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Freeing, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*ent.Container) graphql.Marshaler {
+			return ec.marshalNContainer2ᚕᚖgithubᚗcomᚋmlrideᚋmlrideᚋentᚐContainerᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Admission_freeing(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Admission",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Container(ctx, field)
 		},
 	}
 	return fc, nil
@@ -5453,6 +6512,29 @@ func (ec *executionContext) fieldContext_Container_gpuLimit(_ context.Context, f
 	return graphql.NewScalarFieldContext("Container", field, false, false, "Int")
 }
 
+func (ec *executionContext) _Container_gpuDevices(ctx context.Context, field graphql.CollectedField, obj *ent.Container) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Container_gpuDevices(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.GpuDevices, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []string) graphql.Marshaler {
+			return ec.marshalNString2ᚕstringᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Container_gpuDevices(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Container", field, false, false, "String")
+}
+
 func (ec *executionContext) _Container_command(ctx context.Context, field graphql.CollectedField, obj *ent.Container) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -5506,6 +6588,245 @@ func (ec *executionContext) fieldContext_Container_environment(_ context.Context
 		},
 	}
 	return fc, nil
+}
+
+func (ec *executionContext) _Container_volumes(ctx context.Context, field graphql.CollectedField, obj *ent.Container) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Container_volumes(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.Container().Volumes(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*ent.Mount) graphql.Marshaler {
+			return ec.marshalNVolumeMount2ᚕᚖgithubᚗcomᚋmlrideᚋmlrideᚋentᚐMountᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Container_volumes(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Container",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_VolumeMount(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Container_diskUsed(ctx context.Context, field graphql.CollectedField, obj *ent.Container) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Container_diskUsed(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.DiskUsed, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *record.Bytes) graphql.Marshaler {
+			return ec.marshalOBytes2ᚖgithubᚗcomᚋmlrideᚋmlrideᚋentᚋrecordᚐBytes(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Container_diskUsed(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Container", field, false, false, "Bytes")
+}
+
+func (ec *executionContext) _Container_idleTimeout(ctx context.Context, field graphql.CollectedField, obj *ent.Container) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Container_idleTimeout(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.IdleTimeout, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *record.Duration) graphql.Marshaler {
+			return ec.marshalODuration2ᚖgithubᚗcomᚋmlrideᚋmlrideᚋentᚋrecordᚐDuration(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Container_idleTimeout(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Container", field, false, false, "Duration")
+}
+
+func (ec *executionContext) _Container_idleSince(ctx context.Context, field graphql.CollectedField, obj *ent.Container) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Container_idleSince(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.IdleSince, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *time.Time) graphql.Marshaler {
+			return ec.marshalOTime2ᚖtimeᚐTime(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Container_idleSince(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Container", field, false, false, "Time")
+}
+
+func (ec *executionContext) _Container_cullAt(ctx context.Context, field graphql.CollectedField, obj *ent.Container) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Container_cullAt(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.CullAt, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *time.Time) graphql.Marshaler {
+			return ec.marshalOTime2ᚖtimeᚐTime(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Container_cullAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Container", field, false, false, "Time")
+}
+
+func (ec *executionContext) _Container_lastActivityAt(ctx context.Context, field graphql.CollectedField, obj *ent.Container) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Container_lastActivityAt(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.LastActivityAt, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *time.Time) graphql.Marshaler {
+			return ec.marshalOTime2ᚖtimeᚐTime(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Container_lastActivityAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Container", field, false, false, "Time")
+}
+
+func (ec *executionContext) _Container_activity(ctx context.Context, field graphql.CollectedField, obj *ent.Container) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Container_activity(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Activity, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []string) graphql.Marshaler {
+			return ec.marshalNString2ᚕstringᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Container_activity(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Container", field, false, false, "String")
+}
+
+func (ec *executionContext) _Container_frozen(ctx context.Context, field graphql.CollectedField, obj *ent.Container) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Container_frozen(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Frozen, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v container.Frozen) graphql.Marshaler {
+			return ec.marshalNFrozenReason2githubᚗcomᚋmlrideᚋmlrideᚋentᚋcontainerᚐFrozen(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Container_frozen(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Container", field, false, false, "FrozenReason")
+}
+
+func (ec *executionContext) _Container_queuePosition(ctx context.Context, field graphql.CollectedField, obj *ent.Container) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Container_queuePosition(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.QueuePosition, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *int) graphql.Marshaler {
+			return ec.marshalOInt2ᚖint(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Container_queuePosition(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Container", field, false, false, "Int")
+}
+
+func (ec *executionContext) _Container_queuedAt(ctx context.Context, field graphql.CollectedField, obj *ent.Container) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Container_queuedAt(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.QueuedAt, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *time.Time) graphql.Marshaler {
+			return ec.marshalOTime2ᚖtimeᚐTime(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Container_queuedAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Container", field, false, false, "Time")
 }
 
 func (ec *executionContext) _Container_createdAt(ctx context.Context, field graphql.CollectedField, obj *ent.Container) (ret graphql.Marshaler) {
@@ -6064,6 +7385,52 @@ func (ec *executionContext) _ContainerExit_at(ctx context.Context, field graphql
 }
 func (ec *executionContext) fieldContext_ContainerExit_at(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("ContainerExit", field, false, false, "Time")
+}
+
+func (ec *executionContext) _ContainerExit_memoryPeak(ctx context.Context, field graphql.CollectedField, obj *record.Exit) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ContainerExit_memoryPeak(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.MemoryPeak, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *record.Bytes) graphql.Marshaler {
+			return ec.marshalOBytes2ᚖgithubᚗcomᚋmlrideᚋmlrideᚋentᚋrecordᚐBytes(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_ContainerExit_memoryPeak(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ContainerExit", field, false, false, "Bytes")
+}
+
+func (ec *executionContext) _ContainerExit_lastLines(ctx context.Context, field graphql.CollectedField, obj *record.Exit) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ContainerExit_lastLines(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.LastLines, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []string) graphql.Marshaler {
+			return ec.marshalNString2ᚕstringᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ContainerExit_lastLines(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ContainerExit", field, false, false, "String")
 }
 
 func (ec *executionContext) _ContainerPayload_container(ctx context.Context, field graphql.CollectedField, obj *ContainerPayload) (ret graphql.Marshaler) {
@@ -6634,6 +8001,176 @@ func (ec *executionContext) _EnvVar_value(ctx context.Context, field graphql.Col
 }
 func (ec *executionContext) fieldContext_EnvVar_value(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("EnvVar", field, false, false, "String")
+}
+
+func (ec *executionContext) _GpuDevice_id(ctx context.Context, field graphql.CollectedField, obj *GpuDevice) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_GpuDevice_id(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ID, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_GpuDevice_id(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("GpuDevice", field, false, false, "String")
+}
+
+func (ec *executionContext) _GpuDevice_name(ctx context.Context, field graphql.CollectedField, obj *GpuDevice) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_GpuDevice_name(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Name, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_GpuDevice_name(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("GpuDevice", field, false, false, "String")
+}
+
+func (ec *executionContext) _GpuDevice_present(ctx context.Context, field graphql.CollectedField, obj *GpuDevice) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_GpuDevice_present(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Present, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
+			return ec.marshalNBoolean2bool(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_GpuDevice_present(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("GpuDevice", field, false, false, "Boolean")
+}
+
+func (ec *executionContext) _GpuDevice_heldBy(ctx context.Context, field graphql.CollectedField, obj *GpuDevice) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_GpuDevice_heldBy(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.HeldBy, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ent.Container) graphql.Marshaler {
+			return ec.marshalOContainer2ᚖgithubᚗcomᚋmlrideᚋmlrideᚋentᚐContainer(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_GpuDevice_heldBy(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "GpuDevice",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Container(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _HostProtection_protected(ctx context.Context, field graphql.CollectedField, obj *HostProtection) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_HostProtection_protected(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Protected, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
+			return ec.marshalNBoolean2bool(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_HostProtection_protected(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("HostProtection", field, false, false, "Boolean")
+}
+
+func (ec *executionContext) _HostProtection_message(ctx context.Context, field graphql.CollectedField, obj *HostProtection) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_HostProtection_message(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Message, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_HostProtection_message(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("HostProtection", field, false, false, "String")
+}
+
+func (ec *executionContext) _HostProtection_commands(ctx context.Context, field graphql.CollectedField, obj *HostProtection) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_HostProtection_commands(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Commands, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []string) graphql.Marshaler {
+			return ec.marshalNString2ᚕstringᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_HostProtection_commands(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("HostProtection", field, false, false, "String")
 }
 
 func (ec *executionContext) _Image_id(ctx context.Context, field graphql.CollectedField, obj *ent.Image) (ret graphql.Marshaler) {
@@ -8034,6 +9571,316 @@ func (ec *executionContext) fieldContext_Mutation_deleteImage(ctx context.Contex
 	return fc, nil
 }
 
+func (ec *executionContext) _Mutation_createVolume(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Mutation_createVolume(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().CreateVolume(ctx, fc.Args["input"].(CreateVolumeInput))
+		},
+		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
+			directive0 := next
+
+			directive1 := func(ctx context.Context) (any, error) {
+				to, err := ec.unmarshalNAccess2githubᚗcomᚋmlrideᚋmlrideᚋgraphᚋgeneratedᚐAccess(ctx, "SIGNED_IN")
+				if err != nil {
+					var zeroVal *VolumePayload
+					return zeroVal, err
+				}
+				if ec.Directives.Access == nil {
+					var zeroVal *VolumePayload
+					return zeroVal, errors.New("directive access is not implemented")
+				}
+				return ec.Directives.Access(ctx, nil, directive0, to)
+			}
+
+			next = directive1
+			return next
+		},
+		func(ctx context.Context, selections ast.SelectionSet, v *VolumePayload) graphql.Marshaler {
+			return ec.marshalNVolumePayload2ᚖgithubᚗcomᚋmlrideᚋmlrideᚋgraphᚋgeneratedᚐVolumePayload(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Mutation_createVolume(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_VolumePayload(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Mutation_createVolume_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Mutation_updateVolume(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Mutation_updateVolume(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().UpdateVolume(ctx, fc.Args["id"].(string), fc.Args["input"].(UpdateVolumeInput))
+		},
+		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
+			directive0 := next
+
+			directive1 := func(ctx context.Context) (any, error) {
+				to, err := ec.unmarshalNAccess2githubᚗcomᚋmlrideᚋmlrideᚋgraphᚋgeneratedᚐAccess(ctx, "SIGNED_IN")
+				if err != nil {
+					var zeroVal *VolumePayload
+					return zeroVal, err
+				}
+				if ec.Directives.Access == nil {
+					var zeroVal *VolumePayload
+					return zeroVal, errors.New("directive access is not implemented")
+				}
+				return ec.Directives.Access(ctx, nil, directive0, to)
+			}
+
+			next = directive1
+			return next
+		},
+		func(ctx context.Context, selections ast.SelectionSet, v *VolumePayload) graphql.Marshaler {
+			return ec.marshalNVolumePayload2ᚖgithubᚗcomᚋmlrideᚋmlrideᚋgraphᚋgeneratedᚐVolumePayload(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Mutation_updateVolume(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_VolumePayload(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Mutation_updateVolume_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Mutation_deleteVolume(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Mutation_deleteVolume(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().DeleteVolume(ctx, fc.Args["id"].(string))
+		},
+		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
+			directive0 := next
+
+			directive1 := func(ctx context.Context) (any, error) {
+				to, err := ec.unmarshalNAccess2githubᚗcomᚋmlrideᚋmlrideᚋgraphᚋgeneratedᚐAccess(ctx, "SIGNED_IN")
+				if err != nil {
+					var zeroVal *VolumePayload
+					return zeroVal, err
+				}
+				if ec.Directives.Access == nil {
+					var zeroVal *VolumePayload
+					return zeroVal, errors.New("directive access is not implemented")
+				}
+				return ec.Directives.Access(ctx, nil, directive0, to)
+			}
+
+			next = directive1
+			return next
+		},
+		func(ctx context.Context, selections ast.SelectionSet, v *VolumePayload) graphql.Marshaler {
+			return ec.marshalNVolumePayload2ᚖgithubᚗcomᚋmlrideᚋmlrideᚋgraphᚋgeneratedᚐVolumePayload(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Mutation_deleteVolume(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_VolumePayload(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Mutation_deleteVolume_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Mutation_restoreVolume(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Mutation_restoreVolume(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().RestoreVolume(ctx, fc.Args["id"].(string))
+		},
+		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
+			directive0 := next
+
+			directive1 := func(ctx context.Context) (any, error) {
+				to, err := ec.unmarshalNAccess2githubᚗcomᚋmlrideᚋmlrideᚋgraphᚋgeneratedᚐAccess(ctx, "SIGNED_IN")
+				if err != nil {
+					var zeroVal *VolumePayload
+					return zeroVal, err
+				}
+				if ec.Directives.Access == nil {
+					var zeroVal *VolumePayload
+					return zeroVal, errors.New("directive access is not implemented")
+				}
+				return ec.Directives.Access(ctx, nil, directive0, to)
+			}
+
+			next = directive1
+			return next
+		},
+		func(ctx context.Context, selections ast.SelectionSet, v *VolumePayload) graphql.Marshaler {
+			return ec.marshalNVolumePayload2ᚖgithubᚗcomᚋmlrideᚋmlrideᚋgraphᚋgeneratedᚐVolumePayload(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Mutation_restoreVolume(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_VolumePayload(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Mutation_restoreVolume_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Mutation_purgeVolume(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Mutation_purgeVolume(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().PurgeVolume(ctx, fc.Args["id"].(string))
+		},
+		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
+			directive0 := next
+
+			directive1 := func(ctx context.Context) (any, error) {
+				to, err := ec.unmarshalNAccess2githubᚗcomᚋmlrideᚋmlrideᚋgraphᚋgeneratedᚐAccess(ctx, "SIGNED_IN")
+				if err != nil {
+					var zeroVal bool
+					return zeroVal, err
+				}
+				if ec.Directives.Access == nil {
+					var zeroVal bool
+					return zeroVal, errors.New("directive access is not implemented")
+				}
+				return ec.Directives.Access(ctx, nil, directive0, to)
+			}
+
+			next = directive1
+			return next
+		},
+		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
+			return ec.marshalNBoolean2bool(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Mutation_purgeVolume(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return nil, errors.New("field of type Boolean does not have child fields")
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Mutation_purgeVolume_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
 func (ec *executionContext) _Mutation_createContainer(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -8106,7 +9953,7 @@ func (ec *executionContext) _Mutation_startContainer(ctx context.Context, field 
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return ec.Resolvers.Mutation().StartContainer(ctx, fc.Args["id"].(string))
+			return ec.Resolvers.Mutation().StartContainer(ctx, fc.Args["id"].(string), fc.Args["whenFull"].(*WhenFull))
 		},
 		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
 			directive0 := next
@@ -8400,6 +10247,68 @@ func (ec *executionContext) fieldContext_Mutation_unpauseContainer(ctx context.C
 	}()
 	ctx = graphql.WithFieldContext(ctx, fc)
 	if fc.Args, err = ec.field_Mutation_unpauseContainer_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Mutation_keepContainer(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Mutation_keepContainer(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().KeepContainer(ctx, fc.Args["id"].(string))
+		},
+		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
+			directive0 := next
+
+			directive1 := func(ctx context.Context) (any, error) {
+				to, err := ec.unmarshalNAccess2githubᚗcomᚋmlrideᚋmlrideᚋgraphᚋgeneratedᚐAccess(ctx, "SIGNED_IN")
+				if err != nil {
+					var zeroVal *ContainerPayload
+					return zeroVal, err
+				}
+				if ec.Directives.Access == nil {
+					var zeroVal *ContainerPayload
+					return zeroVal, errors.New("directive access is not implemented")
+				}
+				return ec.Directives.Access(ctx, nil, directive0, to)
+			}
+
+			next = directive1
+			return next
+		},
+		func(ctx context.Context, selections ast.SelectionSet, v *ContainerPayload) graphql.Marshaler {
+			return ec.marshalNContainerPayload2ᚖgithubᚗcomᚋmlrideᚋmlrideᚋgraphᚋgeneratedᚐContainerPayload(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Mutation_keepContainer(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_ContainerPayload(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Mutation_keepContainer_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
 		ec.Error(ctx, err)
 		return fc, err
 	}
@@ -9150,6 +11059,68 @@ func (ec *executionContext) fieldContext_Query_images(ctx context.Context, field
 	}()
 	ctx = graphql.WithFieldContext(ctx, fc)
 	if fc.Args, err = ec.field_Query_images_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Query_volumes(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Query_volumes(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Query().Volumes(ctx, fc.Args["after"].(*string), fc.Args["first"].(*int), fc.Args["before"].(*string), fc.Args["last"].(*int), fc.Args["trash"].(*bool))
+		},
+		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
+			directive0 := next
+
+			directive1 := func(ctx context.Context) (any, error) {
+				to, err := ec.unmarshalNAccess2githubᚗcomᚋmlrideᚋmlrideᚋgraphᚋgeneratedᚐAccess(ctx, "SIGNED_IN")
+				if err != nil {
+					var zeroVal *VolumeConnection
+					return zeroVal, err
+				}
+				if ec.Directives.Access == nil {
+					var zeroVal *VolumeConnection
+					return zeroVal, errors.New("directive access is not implemented")
+				}
+				return ec.Directives.Access(ctx, nil, directive0, to)
+			}
+
+			next = directive1
+			return next
+		},
+		func(ctx context.Context, selections ast.SelectionSet, v *VolumeConnection) graphql.Marshaler {
+			return ec.marshalNVolumeConnection2ᚖgithubᚗcomᚋmlrideᚋmlrideᚋgraphᚋgeneratedᚐVolumeConnection(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Query_volumes(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Query",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_VolumeConnection(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Query_volumes_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
 		ec.Error(ctx, err)
 		return fc, err
 	}
@@ -9923,6 +11894,52 @@ func (ec *executionContext) _ServerInfo_minMemory(ctx context.Context, field gra
 }
 func (ec *executionContext) fieldContext_ServerInfo_minMemory(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("ServerInfo", field, false, false, "Bytes")
+}
+
+func (ec *executionContext) _ServerInfo_idleTimeout(ctx context.Context, field graphql.CollectedField, obj *ServerInfo) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ServerInfo_idleTimeout(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.IdleTimeout, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *record.Duration) graphql.Marshaler {
+			return ec.marshalODuration2ᚖgithubᚗcomᚋmlrideᚋmlrideᚋentᚋrecordᚐDuration(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_ServerInfo_idleTimeout(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ServerInfo", field, false, false, "Duration")
+}
+
+func (ec *executionContext) _ServerInfo_maxIdleTimeout(ctx context.Context, field graphql.CollectedField, obj *ServerInfo) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ServerInfo_maxIdleTimeout(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.MaxIdleTimeout, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *record.Duration) graphql.Marshaler {
+			return ec.marshalODuration2ᚖgithubᚗcomᚋmlrideᚋmlrideᚋentᚋrecordᚐDuration(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_ServerInfo_maxIdleTimeout(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ServerInfo", field, false, false, "Duration")
 }
 
 func (ec *executionContext) _ServerInfo_time(ctx context.Context, field graphql.CollectedField, obj *ServerInfo) (ret graphql.Marshaler) {
@@ -10758,6 +12775,139 @@ func (ec *executionContext) fieldContext_System_diskUsed(_ context.Context, fiel
 	return graphql.NewScalarFieldContext("System", field, false, false, "Bytes")
 }
 
+func (ec *executionContext) _System_engineDiskFree(ctx context.Context, field graphql.CollectedField, obj *System) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_System_engineDiskFree(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.EngineDiskFree, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *record.Bytes) graphql.Marshaler {
+			return ec.marshalOBytes2ᚖgithubᚗcomᚋmlrideᚋmlrideᚋentᚋrecordᚐBytes(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_System_engineDiskFree(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("System", field, false, false, "Bytes")
+}
+
+func (ec *executionContext) _System_diskReserve(ctx context.Context, field graphql.CollectedField, obj *System) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_System_diskReserve(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.DiskReserve, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v record.Bytes) graphql.Marshaler {
+			return ec.marshalNBytes2githubᚗcomᚋmlrideᚋmlrideᚋentᚋrecordᚐBytes(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_System_diskReserve(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("System", field, false, false, "Bytes")
+}
+
+func (ec *executionContext) _System_gpus(ctx context.Context, field graphql.CollectedField, obj *System) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_System_gpus(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Gpus, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*GpuDevice) graphql.Marshaler {
+			return ec.marshalNGpuDevice2ᚕᚖgithubᚗcomᚋmlrideᚋmlrideᚋgraphᚋgeneratedᚐGpuDeviceᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_System_gpus(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "System",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_GpuDevice(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _System_queued(ctx context.Context, field graphql.CollectedField, obj *System) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_System_queued(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Queued, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_System_queued(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("System", field, false, false, "Int")
+}
+
+func (ec *executionContext) _System_hostProtection(ctx context.Context, field graphql.CollectedField, obj *System) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_System_hostProtection(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.HostProtection, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *HostProtection) graphql.Marshaler {
+			return ec.marshalNHostProtection2ᚖgithubᚗcomᚋmlrideᚋmlrideᚋgraphᚋgeneratedᚐHostProtection(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_System_hostProtection(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "System",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_HostProtection(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
 func (ec *executionContext) _Usage_containers(ctx context.Context, field graphql.CollectedField, obj *Usage) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -11368,6 +13518,483 @@ func (ec *executionContext) fieldContext_UserPayload_user(_ context.Context, fie
 		IsResolver: false,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 			return ec.childFields_User(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Volume_id(ctx context.Context, field graphql.CollectedField, obj *ent.Volume) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Volume_id(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ID, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNID2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Volume_id(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Volume", field, false, false, "ID")
+}
+
+func (ec *executionContext) _Volume_name(ctx context.Context, field graphql.CollectedField, obj *ent.Volume) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Volume_name(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Name, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Volume_name(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Volume", field, false, false, "String")
+}
+
+func (ec *executionContext) _Volume_owner(ctx context.Context, field graphql.CollectedField, obj *ent.Volume) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Volume_owner(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.Volume().Owner(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ent.User) graphql.Marshaler {
+			return ec.marshalOUser2ᚖgithubᚗcomᚋmlrideᚋmlrideᚋentᚐUser(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Volume_owner(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Volume",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_User(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Volume_visibility(ctx context.Context, field graphql.CollectedField, obj *ent.Volume) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Volume_visibility(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.Volume().Visibility(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v image.Visibility) graphql.Marshaler {
+			return ec.marshalNVisibility2githubᚗcomᚋmlrideᚋmlrideᚋentᚋimageᚐVisibility(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Volume_visibility(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Volume", field, true, true, "Visibility")
+}
+
+func (ec *executionContext) _Volume_size(ctx context.Context, field graphql.CollectedField, obj *ent.Volume) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Volume_size(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Size, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *record.Bytes) graphql.Marshaler {
+			return ec.marshalOBytes2ᚖgithubᚗcomᚋmlrideᚋmlrideᚋentᚋrecordᚐBytes(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Volume_size(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Volume", field, false, false, "Bytes")
+}
+
+func (ec *executionContext) _Volume_mountedBy(ctx context.Context, field graphql.CollectedField, obj *ent.Volume) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Volume_mountedBy(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.Volume().MountedBy(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*ent.Container) graphql.Marshaler {
+			return ec.marshalNContainer2ᚕᚖgithubᚗcomᚋmlrideᚋmlrideᚋentᚐContainerᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Volume_mountedBy(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Volume",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Container(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Volume_deletedAt(ctx context.Context, field graphql.CollectedField, obj *ent.Volume) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Volume_deletedAt(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.DeletedAt, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *time.Time) graphql.Marshaler {
+			return ec.marshalOTime2ᚖtimeᚐTime(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Volume_deletedAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Volume", field, false, false, "Time")
+}
+
+func (ec *executionContext) _Volume_purgeAt(ctx context.Context, field graphql.CollectedField, obj *ent.Volume) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Volume_purgeAt(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.Volume().PurgeAt(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *time.Time) graphql.Marshaler {
+			return ec.marshalOTime2ᚖtimeᚐTime(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Volume_purgeAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Volume", field, true, true, "Time")
+}
+
+func (ec *executionContext) _Volume_createdAt(ctx context.Context, field graphql.CollectedField, obj *ent.Volume) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Volume_createdAt(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.CreatedAt, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v time.Time) graphql.Marshaler {
+			return ec.marshalNTime2timeᚐTime(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Volume_createdAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Volume", field, false, false, "Time")
+}
+
+func (ec *executionContext) _VolumeConnection_edges(ctx context.Context, field graphql.CollectedField, obj *VolumeConnection) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_VolumeConnection_edges(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Edges, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*VolumeEdge) graphql.Marshaler {
+			return ec.marshalNVolumeEdge2ᚕᚖgithubᚗcomᚋmlrideᚋmlrideᚋgraphᚋgeneratedᚐVolumeEdgeᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_VolumeConnection_edges(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "VolumeConnection",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_VolumeEdge(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _VolumeConnection_pageInfo(ctx context.Context, field graphql.CollectedField, obj *VolumeConnection) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_VolumeConnection_pageInfo(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.PageInfo, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *PageInfo) graphql.Marshaler {
+			return ec.marshalNPageInfo2ᚖgithubᚗcomᚋmlrideᚋmlrideᚋgraphᚋgeneratedᚐPageInfo(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_VolumeConnection_pageInfo(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "VolumeConnection",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_PageInfo(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _VolumeConnection_totalCount(ctx context.Context, field graphql.CollectedField, obj *VolumeConnection) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_VolumeConnection_totalCount(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.TotalCount, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_VolumeConnection_totalCount(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("VolumeConnection", field, false, false, "Int")
+}
+
+func (ec *executionContext) _VolumeEdge_cursor(ctx context.Context, field graphql.CollectedField, obj *VolumeEdge) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_VolumeEdge_cursor(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Cursor, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNCursor2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_VolumeEdge_cursor(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("VolumeEdge", field, false, false, "Cursor")
+}
+
+func (ec *executionContext) _VolumeEdge_node(ctx context.Context, field graphql.CollectedField, obj *VolumeEdge) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_VolumeEdge_node(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Node, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ent.Volume) graphql.Marshaler {
+			return ec.marshalNVolume2ᚖgithubᚗcomᚋmlrideᚋmlrideᚋentᚐVolume(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_VolumeEdge_node(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "VolumeEdge",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Volume(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _VolumeMount_volume(ctx context.Context, field graphql.CollectedField, obj *ent.Mount) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_VolumeMount_volume(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.VolumeMount().Volume(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ent.Volume) graphql.Marshaler {
+			return ec.marshalNVolume2ᚖgithubᚗcomᚋmlrideᚋmlrideᚋentᚐVolume(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_VolumeMount_volume(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "VolumeMount",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Volume(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _VolumeMount_path(ctx context.Context, field graphql.CollectedField, obj *ent.Mount) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_VolumeMount_path(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Path, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_VolumeMount_path(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("VolumeMount", field, false, false, "String")
+}
+
+func (ec *executionContext) _VolumeMount_readOnly(ctx context.Context, field graphql.CollectedField, obj *ent.Mount) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_VolumeMount_readOnly(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ReadOnly, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
+			return ec.marshalNBoolean2bool(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_VolumeMount_readOnly(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("VolumeMount", field, false, false, "Boolean")
+}
+
+func (ec *executionContext) _VolumePayload_volume(ctx context.Context, field graphql.CollectedField, obj *VolumePayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_VolumePayload_volume(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Volume, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ent.Volume) graphql.Marshaler {
+			return ec.marshalNVolume2ᚖgithubᚗcomᚋmlrideᚋmlrideᚋentᚐVolume(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_VolumePayload_volume(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "VolumePayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Volume(ctx, field)
 		},
 	}
 	return fc, nil
@@ -12593,8 +15220,11 @@ func (ec *executionContext) unmarshalInputCreateContainerInput(ctx context.Conte
 	if _, present := asMap["start"]; !present {
 		asMap["start"] = true
 	}
+	if _, present := asMap["whenFull"]; !present {
+		asMap["whenFull"] = "REFUSE"
+	}
 
-	fieldsInOrder := [...]string{"name", "imageId", "cpuLimit", "memoryLimit", "gpuLimit", "command", "environment", "restartPolicy", "start", "idempotencyKey"}
+	fieldsInOrder := [...]string{"name", "imageId", "cpuLimit", "memoryLimit", "gpuLimit", "command", "environment", "volumes", "workspace", "restartPolicy", "idleTimeout", "start", "whenFull", "idempotencyKey"}
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
 		if !ok {
@@ -12650,6 +15280,20 @@ func (ec *executionContext) unmarshalInputCreateContainerInput(ctx context.Conte
 				return it, err
 			}
 			it.Environment = data
+		case "volumes":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("volumes"))
+			data, err := ec.unmarshalOVolumeMountInput2ᚕᚖgithubᚗcomᚋmlrideᚋmlrideᚋgraphᚋgeneratedᚐVolumeMountInputᚄ(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Volumes = data
+		case "workspace":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("workspace"))
+			data, err := ec.unmarshalOString2ᚖstring(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Workspace = data
 		case "restartPolicy":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("restartPolicy"))
 			data, err := ec.unmarshalNRestartPolicy2githubᚗcomᚋmlrideᚋmlrideᚋentᚋcontainerᚐRestartPolicy(ctx, v)
@@ -12657,6 +15301,13 @@ func (ec *executionContext) unmarshalInputCreateContainerInput(ctx context.Conte
 				return it, err
 			}
 			it.RestartPolicy = data
+		case "idleTimeout":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idleTimeout"))
+			data, err := ec.unmarshalODuration2ᚖgithubᚗcomᚋmlrideᚋmlrideᚋentᚋrecordᚐDuration(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.IdleTimeout = data
 		case "start":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("start"))
 			data, err := ec.unmarshalNBoolean2bool(ctx, v)
@@ -12664,6 +15315,13 @@ func (ec *executionContext) unmarshalInputCreateContainerInput(ctx context.Conte
 				return it, err
 			}
 			it.Start = data
+		case "whenFull":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("whenFull"))
+			data, err := ec.unmarshalNWhenFull2githubᚗcomᚋmlrideᚋmlrideᚋgraphᚋgeneratedᚐWhenFull(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.WhenFull = data
 		case "idempotencyKey":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idempotencyKey"))
 			data, err := ec.unmarshalOString2ᚖstring(ctx, v)
@@ -12685,6 +15343,48 @@ func (ec *executionContext) unmarshalInputCreateContainerInput(ctx context.Conte
 func UnmarshalCreateContainerInput(ctx context.Context, raw any) (CreateContainerInput, error) {
 	var out CreateContainerInput
 	err := graphql.UnmarshalNamedInputFromContext(ctx, "CreateContainerInput", raw, &out)
+	return out, err
+}
+
+func (ec *executionContext) unmarshalInputCreateVolumeInput(ctx context.Context, obj any) (CreateVolumeInput, error) {
+	var it CreateVolumeInput
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"name"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "name":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("name"))
+			data, err := ec.unmarshalNString2string(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Name = data
+		}
+	}
+	return it, nil
+}
+
+// UnmarshalCreateVolumeInput unmarshals raw into the CreateVolumeInput input type, using the
+// unmarshaler bound to ctx's request. Call it from a resolver to decode an input
+// object that was not passed as a field argument.
+//
+// ctx must come from a gqlgen request; outside one there is no unmarshaler to use
+// and the returned error says so.
+func UnmarshalCreateVolumeInput(ctx context.Context, raw any) (CreateVolumeInput, error) {
+	var out CreateVolumeInput
+	err := graphql.UnmarshalNamedInputFromContext(ctx, "CreateVolumeInput", raw, &out)
 	return out, err
 }
 
@@ -13148,7 +15848,7 @@ func (ec *executionContext) unmarshalInputUpdateContainerInput(ctx context.Conte
 		asMap[k] = v
 	}
 
-	fieldsInOrder := [...]string{"name", "cpuLimit", "memoryLimit", "restartPolicy"}
+	fieldsInOrder := [...]string{"name", "cpuLimit", "memoryLimit", "idleTimeout", "restartPolicy"}
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
 		if !ok {
@@ -13176,6 +15876,13 @@ func (ec *executionContext) unmarshalInputUpdateContainerInput(ctx context.Conte
 				return it, err
 			}
 			it.MemoryLimit = data
+		case "idleTimeout":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idleTimeout"))
+			data, err := ec.unmarshalODuration2ᚖgithubᚗcomᚋmlrideᚋmlrideᚋentᚋrecordᚐDuration(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.IdleTimeout = data
 		case "restartPolicy":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("restartPolicy"))
 			data, err := ec.unmarshalORestartPolicy2ᚖgithubᚗcomᚋmlrideᚋmlrideᚋentᚋcontainerᚐRestartPolicy(ctx, v)
@@ -13197,6 +15904,55 @@ func (ec *executionContext) unmarshalInputUpdateContainerInput(ctx context.Conte
 func UnmarshalUpdateContainerInput(ctx context.Context, raw any) (UpdateContainerInput, error) {
 	var out UpdateContainerInput
 	err := graphql.UnmarshalNamedInputFromContext(ctx, "UpdateContainerInput", raw, &out)
+	return out, err
+}
+
+func (ec *executionContext) unmarshalInputUpdateVolumeInput(ctx context.Context, obj any) (UpdateVolumeInput, error) {
+	var it UpdateVolumeInput
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"name", "visibility"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "name":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("name"))
+			data, err := ec.unmarshalOString2ᚖstring(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Name = data
+		case "visibility":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("visibility"))
+			data, err := ec.unmarshalOVisibility2ᚖgithubᚗcomᚋmlrideᚋmlrideᚋentᚋimageᚐVisibility(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Visibility = data
+		}
+	}
+	return it, nil
+}
+
+// UnmarshalUpdateVolumeInput unmarshals raw into the UpdateVolumeInput input type, using the
+// unmarshaler bound to ctx's request. Call it from a resolver to decode an input
+// object that was not passed as a field argument.
+//
+// ctx must come from a gqlgen request; outside one there is no unmarshaler to use
+// and the returned error says so.
+func UnmarshalUpdateVolumeInput(ctx context.Context, raw any) (UpdateVolumeInput, error) {
+	var out UpdateVolumeInput
+	err := graphql.UnmarshalNamedInputFromContext(ctx, "UpdateVolumeInput", raw, &out)
 	return out, err
 }
 
@@ -13309,6 +16065,66 @@ func UnmarshalUserOrder(ctx context.Context, raw any) (UserOrder, error) {
 	return out, err
 }
 
+func (ec *executionContext) unmarshalInputVolumeMountInput(ctx context.Context, obj any) (VolumeMountInput, error) {
+	var it VolumeMountInput
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	if _, present := asMap["readOnly"]; !present {
+		asMap["readOnly"] = false
+	}
+
+	fieldsInOrder := [...]string{"volumeId", "path", "readOnly"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "volumeId":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("volumeId"))
+			data, err := ec.unmarshalNID2string(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.VolumeID = data
+		case "path":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("path"))
+			data, err := ec.unmarshalNString2string(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Path = data
+		case "readOnly":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("readOnly"))
+			data, err := ec.unmarshalNBoolean2bool(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.ReadOnly = data
+		}
+	}
+	return it, nil
+}
+
+// UnmarshalVolumeMountInput unmarshals raw into the VolumeMountInput input type, using the
+// unmarshaler bound to ctx's request. Call it from a resolver to decode an input
+// object that was not passed as a field argument.
+//
+// ctx must come from a gqlgen request; outside one there is no unmarshaler to use
+// and the returned error says so.
+func UnmarshalVolumeMountInput(ctx context.Context, raw any) (VolumeMountInput, error) {
+	var out VolumeMountInput
+	err := graphql.UnmarshalNamedInputFromContext(ctx, "VolumeMountInput", raw, &out)
+	return out, err
+}
+
 // endregion **************************** input.gotpl *****************************
 
 // region    ************************** interface.gotpl ***************************
@@ -13317,6 +16133,13 @@ func (ec *executionContext) _Node(ctx context.Context, sel ast.SelectionSet, obj
 	switch obj := (obj).(type) {
 	case nil:
 		return graphql.Null
+	case ent.Volume:
+		return ec._Volume(ctx, sel, &obj)
+	case *ent.Volume:
+		if obj == nil {
+			return graphql.Null
+		}
+		return ec._Volume(ctx, sel, obj)
 	case ent.User:
 		return ec._User(ctx, sel, &obj)
 	case *ent.User:
@@ -13381,6 +16204,11 @@ func (ec *executionContext) _Admission(ctx context.Context, sel ast.SelectionSet
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
+		case "wouldQueue":
+			out.Values[i] = ec._Admission_wouldQueue(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
 		case "problems":
 			out.Values[i] = ec._Admission_problems(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
@@ -13388,6 +16216,11 @@ func (ec *executionContext) _Admission(ctx context.Context, sel ast.SelectionSet
 			}
 		case "largest":
 			out.Values[i] = ec._Admission_largest(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "freeing":
+			out.Values[i] = ec._Admission_freeing(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
@@ -13603,6 +16436,11 @@ func (ec *executionContext) _Container(ctx context.Context, sel ast.SelectionSet
 			if out.Values[i] == graphql.Null {
 				atomic.AddUint32(&out.Invalids, 1)
 			}
+		case "gpuDevices":
+			out.Values[i] = ec._Container_gpuDevices(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
 		case "command":
 			out.Values[i] = ec._Container_command(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
@@ -13611,6 +16449,57 @@ func (ec *executionContext) _Container(ctx context.Context, sel ast.SelectionSet
 		case "environment":
 			out.Values[i] = ec._Container_environment(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "volumes":
+			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
+				true, true,
+				func(ctx context.Context) graphql.Marshaler {
+					return ec._Container_volumes(ctx, field, obj)
+				})
+		case "diskUsed":
+			out.Values[i] = ec._Container_diskUsed(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "idleTimeout":
+			out.Values[i] = ec._Container_idleTimeout(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "idleSince":
+			out.Values[i] = ec._Container_idleSince(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "cullAt":
+			out.Values[i] = ec._Container_cullAt(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "lastActivityAt":
+			out.Values[i] = ec._Container_lastActivityAt(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "activity":
+			out.Values[i] = ec._Container_activity(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "frozen":
+			out.Values[i] = ec._Container_frozen(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "queuePosition":
+			out.Values[i] = ec._Container_queuePosition(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "queuedAt":
+			out.Values[i] = ec._Container_queuedAt(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
 				atomic.AddUint32(&out.Invalids, 1)
 			}
 		case "createdAt":
@@ -13858,6 +16747,16 @@ func (ec *executionContext) _ContainerExit(ctx context.Context, sel ast.Selectio
 			}
 		case "at":
 			out.Values[i] = ec._ContainerExit_at(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "memoryPeak":
+			out.Values[i] = ec._ContainerExit_memoryPeak(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "lastLines":
+			out.Values[i] = ec._ContainerExit_lastLines(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
@@ -14118,6 +17017,97 @@ func (ec *executionContext) _EnvVar(ctx context.Context, sel ast.SelectionSet, o
 			}
 		case "value":
 			out.Values[i] = ec._EnvVar_value(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
+var gpuDeviceImplementors = []string{"GpuDevice"}
+
+func (ec *executionContext) _GpuDevice(ctx context.Context, sel ast.SelectionSet, obj *GpuDevice) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, gpuDeviceImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("GpuDevice")
+		case "id":
+			out.Values[i] = ec._GpuDevice_id(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "name":
+			out.Values[i] = ec._GpuDevice_name(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "present":
+			out.Values[i] = ec._GpuDevice_present(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "heldBy":
+			out.Values[i] = ec._GpuDevice_heldBy(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
+var hostProtectionImplementors = []string{"HostProtection"}
+
+func (ec *executionContext) _HostProtection(ctx context.Context, sel ast.SelectionSet, obj *HostProtection) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, hostProtectionImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("HostProtection")
+		case "protected":
+			out.Values[i] = ec._HostProtection_protected(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "message":
+			out.Values[i] = ec._HostProtection_message(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "commands":
+			out.Values[i] = ec._HostProtection_commands(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
@@ -14624,6 +17614,41 @@ func (ec *executionContext) _Mutation(ctx context.Context, sel ast.SelectionSet)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
+		case "createVolume":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return ec._Mutation_createVolume(ctx, field)
+			})
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "updateVolume":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return ec._Mutation_updateVolume(ctx, field)
+			})
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "deleteVolume":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return ec._Mutation_deleteVolume(ctx, field)
+			})
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "restoreVolume":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return ec._Mutation_restoreVolume(ctx, field)
+			})
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "purgeVolume":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return ec._Mutation_purgeVolume(ctx, field)
+			})
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
 		case "createContainer":
 			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
 				return ec._Mutation_createContainer(ctx, field)
@@ -14662,6 +17687,13 @@ func (ec *executionContext) _Mutation(ctx context.Context, sel ast.SelectionSet)
 		case "unpauseContainer":
 			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
 				return ec._Mutation_unpauseContainer(ctx, field)
+			})
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "keepContainer":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return ec._Mutation_keepContainer(ctx, field)
 			})
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
@@ -14820,6 +17852,12 @@ func (ec *executionContext) _Query(ctx context.Context, sel ast.SelectionSet) gr
 				true, true,
 				func(ctx context.Context) graphql.Marshaler {
 					return ec._Query_images(ctx, field)
+				})
+		case "volumes":
+			out.ResolveRootConcurrently(innerCtx, ec.OperationContext, i,
+				true, true,
+				func(ctx context.Context) graphql.Marshaler {
+					return ec._Query_volumes(ctx, field)
 				})
 		case "users":
 			out.ResolveRootConcurrently(innerCtx, ec.OperationContext, i,
@@ -15071,6 +18109,16 @@ func (ec *executionContext) _ServerInfo(ctx context.Context, sel ast.SelectionSe
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
+		case "idleTimeout":
+			out.Values[i] = ec._ServerInfo_idleTimeout(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "maxIdleTimeout":
+			out.Values[i] = ec._ServerInfo_maxIdleTimeout(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
 		case "time":
 			out.Values[i] = ec._ServerInfo_time(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
@@ -15278,6 +18326,31 @@ func (ec *executionContext) _System(ctx context.Context, sel ast.SelectionSet, o
 			}
 		case "diskUsed":
 			out.Values[i] = ec._System_diskUsed(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "engineDiskFree":
+			out.Values[i] = ec._System_engineDiskFree(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "diskReserve":
+			out.Values[i] = ec._System_diskReserve(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "gpus":
+			out.Values[i] = ec._System_gpus(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "queued":
+			out.Values[i] = ec._System_queued(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "hostProtection":
+			out.Values[i] = ec._System_hostProtection(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
@@ -15541,6 +18614,241 @@ func (ec *executionContext) _UserPayload(ctx context.Context, sel ast.SelectionS
 			out.Values[i] = graphql.MarshalString("UserPayload")
 		case "user":
 			out.Values[i] = ec._UserPayload_user(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
+var volumeImplementors = []string{"Volume", "Node"}
+
+func (ec *executionContext) _Volume(ctx context.Context, sel ast.SelectionSet, obj *ent.Volume) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, volumeImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("Volume")
+		case "id":
+			out.Values[i] = ec._Volume_id(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "name":
+			out.Values[i] = ec._Volume_name(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "owner":
+			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
+				true, false,
+				func(ctx context.Context) graphql.Marshaler {
+					return ec._Volume_owner(ctx, field, obj)
+				})
+		case "visibility":
+			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
+				true, true,
+				func(ctx context.Context) graphql.Marshaler {
+					return ec._Volume_visibility(ctx, field, obj)
+				})
+		case "size":
+			out.Values[i] = ec._Volume_size(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "mountedBy":
+			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
+				true, true,
+				func(ctx context.Context) graphql.Marshaler {
+					return ec._Volume_mountedBy(ctx, field, obj)
+				})
+		case "deletedAt":
+			out.Values[i] = ec._Volume_deletedAt(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "purgeAt":
+			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
+				true, false,
+				func(ctx context.Context) graphql.Marshaler {
+					return ec._Volume_purgeAt(ctx, field, obj)
+				})
+		case "createdAt":
+			out.Values[i] = ec._Volume_createdAt(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
+var volumeConnectionImplementors = []string{"VolumeConnection"}
+
+func (ec *executionContext) _VolumeConnection(ctx context.Context, sel ast.SelectionSet, obj *VolumeConnection) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, volumeConnectionImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("VolumeConnection")
+		case "edges":
+			out.Values[i] = ec._VolumeConnection_edges(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "pageInfo":
+			out.Values[i] = ec._VolumeConnection_pageInfo(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "totalCount":
+			out.Values[i] = ec._VolumeConnection_totalCount(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
+var volumeEdgeImplementors = []string{"VolumeEdge"}
+
+func (ec *executionContext) _VolumeEdge(ctx context.Context, sel ast.SelectionSet, obj *VolumeEdge) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, volumeEdgeImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("VolumeEdge")
+		case "cursor":
+			out.Values[i] = ec._VolumeEdge_cursor(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "node":
+			out.Values[i] = ec._VolumeEdge_node(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
+var volumeMountImplementors = []string{"VolumeMount"}
+
+func (ec *executionContext) _VolumeMount(ctx context.Context, sel ast.SelectionSet, obj *ent.Mount) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, volumeMountImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("VolumeMount")
+		case "volume":
+			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
+				true, true,
+				func(ctx context.Context) graphql.Marshaler {
+					return ec._VolumeMount_volume(ctx, field, obj)
+				})
+		case "path":
+			out.Values[i] = ec._VolumeMount_path(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "readOnly":
+			out.Values[i] = ec._VolumeMount_readOnly(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
+var volumePayloadImplementors = []string{"VolumePayload"}
+
+func (ec *executionContext) _VolumePayload(ctx context.Context, sel ast.SelectionSet, obj *VolumePayload) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, volumePayloadImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("VolumePayload")
+		case "volume":
+			out.Values[i] = ec._VolumePayload_volume(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
@@ -16023,6 +19331,22 @@ func (ec *executionContext) marshalNChangeKind2githubᚗcomᚋmlrideᚋmlrideᚋ
 	return v
 }
 
+func (ec *executionContext) marshalNContainer2ᚕᚖgithubᚗcomᚋmlrideᚋmlrideᚋentᚐContainerᚄ(ctx context.Context, sel ast.SelectionSet, v []*ent.Container) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNContainer2ᚖgithubᚗcomᚋmlrideᚋmlrideᚋentᚐContainer(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
 func (ec *executionContext) marshalNContainer2ᚖgithubᚗcomᚋmlrideᚋmlrideᚋentᚐContainer(ctx context.Context, sel ast.SelectionSet, v *ent.Container) graphql.Marshaler {
 	if v == nil {
 		graphql.AddInvalidNullError(ctx, "Container!")
@@ -16165,6 +19489,11 @@ func (ec *executionContext) unmarshalNCreateContainerInput2githubᚗcomᚋmlride
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
+func (ec *executionContext) unmarshalNCreateVolumeInput2githubᚗcomᚋmlrideᚋmlrideᚋgraphᚋgeneratedᚐCreateVolumeInput(ctx context.Context, v any) (CreateVolumeInput, error) {
+	res, err := ec.unmarshalInputCreateVolumeInput(ctx, v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
 func (ec *executionContext) unmarshalNCursor2string(ctx context.Context, v any) (string, error) {
 	res, err := graphql.UnmarshalString(v)
 	return res, graphql.ErrorOnPath(ctx, err)
@@ -16274,6 +19603,53 @@ func (ec *executionContext) unmarshalNFloat2githubᚗcomᚋmlrideᚋmlrideᚋent
 
 func (ec *executionContext) marshalNFloat2githubᚗcomᚋmlrideᚋmlrideᚋentᚋrecordᚐCores(ctx context.Context, sel ast.SelectionSet, v record.Cores) graphql.Marshaler {
 	return v
+}
+
+func (ec *executionContext) unmarshalNFrozenReason2githubᚗcomᚋmlrideᚋmlrideᚋentᚋcontainerᚐFrozen(ctx context.Context, v any) (container.Frozen, error) {
+	tmp, err := graphql.UnmarshalString(v)
+	res := container.Frozen(tmp)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalNFrozenReason2githubᚗcomᚋmlrideᚋmlrideᚋentᚋcontainerᚐFrozen(ctx context.Context, sel ast.SelectionSet, v container.Frozen) graphql.Marshaler {
+	_ = sel
+	res := graphql.MarshalString(string(v))
+	if res == graphql.Null {
+		graphql.AddInvalidNullFromMarshaler(ctx, "FrozenReason!")
+	}
+	return res
+}
+
+func (ec *executionContext) marshalNGpuDevice2ᚕᚖgithubᚗcomᚋmlrideᚋmlrideᚋgraphᚋgeneratedᚐGpuDeviceᚄ(ctx context.Context, sel ast.SelectionSet, v []*GpuDevice) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNGpuDevice2ᚖgithubᚗcomᚋmlrideᚋmlrideᚋgraphᚋgeneratedᚐGpuDevice(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
+func (ec *executionContext) marshalNGpuDevice2ᚖgithubᚗcomᚋmlrideᚋmlrideᚋgraphᚋgeneratedᚐGpuDevice(ctx context.Context, sel ast.SelectionSet, v *GpuDevice) graphql.Marshaler {
+	if v == nil {
+		graphql.AddInvalidNullError(ctx, "GpuDevice!")
+		return graphql.Null
+	}
+	return ec._GpuDevice(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalNHostProtection2ᚖgithubᚗcomᚋmlrideᚋmlrideᚋgraphᚋgeneratedᚐHostProtection(ctx context.Context, sel ast.SelectionSet, v *HostProtection) graphql.Marshaler {
+	if v == nil {
+		graphql.AddInvalidNullError(ctx, "HostProtection!")
+		return graphql.Null
+	}
+	return ec._HostProtection(ctx, sel, v)
 }
 
 func (ec *executionContext) unmarshalNID2string(ctx context.Context, v any) (string, error) {
@@ -16715,6 +20091,11 @@ func (ec *executionContext) unmarshalNUpdateContainerInput2githubᚗcomᚋmlride
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
+func (ec *executionContext) unmarshalNUpdateVolumeInput2githubᚗcomᚋmlrideᚋmlrideᚋgraphᚋgeneratedᚐUpdateVolumeInput(ctx context.Context, v any) (UpdateVolumeInput, error) {
+	res, err := ec.unmarshalInputUpdateVolumeInput(ctx, v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
 func (ec *executionContext) marshalNUsage2ᚖgithubᚗcomᚋmlrideᚋmlrideᚋgraphᚋgeneratedᚐUsage(ctx context.Context, sel ast.SelectionSet, v *Usage) graphql.Marshaler {
 	if v == nil {
 		graphql.AddInvalidNullError(ctx, "Usage!")
@@ -16794,6 +20175,93 @@ func (ec *executionContext) marshalNVisibility2githubᚗcomᚋmlrideᚋmlrideᚋ
 		graphql.AddInvalidNullFromMarshaler(ctx, "Visibility!")
 	}
 	return res
+}
+
+func (ec *executionContext) marshalNVolume2ᚖgithubᚗcomᚋmlrideᚋmlrideᚋentᚐVolume(ctx context.Context, sel ast.SelectionSet, v *ent.Volume) graphql.Marshaler {
+	if v == nil {
+		graphql.AddInvalidNullError(ctx, "Volume!")
+		return graphql.Null
+	}
+	return ec._Volume(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalNVolumeConnection2ᚖgithubᚗcomᚋmlrideᚋmlrideᚋgraphᚋgeneratedᚐVolumeConnection(ctx context.Context, sel ast.SelectionSet, v *VolumeConnection) graphql.Marshaler {
+	if v == nil {
+		graphql.AddInvalidNullError(ctx, "VolumeConnection!")
+		return graphql.Null
+	}
+	return ec._VolumeConnection(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalNVolumeEdge2ᚕᚖgithubᚗcomᚋmlrideᚋmlrideᚋgraphᚋgeneratedᚐVolumeEdgeᚄ(ctx context.Context, sel ast.SelectionSet, v []*VolumeEdge) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNVolumeEdge2ᚖgithubᚗcomᚋmlrideᚋmlrideᚋgraphᚋgeneratedᚐVolumeEdge(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
+func (ec *executionContext) marshalNVolumeEdge2ᚖgithubᚗcomᚋmlrideᚋmlrideᚋgraphᚋgeneratedᚐVolumeEdge(ctx context.Context, sel ast.SelectionSet, v *VolumeEdge) graphql.Marshaler {
+	if v == nil {
+		graphql.AddInvalidNullError(ctx, "VolumeEdge!")
+		return graphql.Null
+	}
+	return ec._VolumeEdge(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalNVolumeMount2ᚕᚖgithubᚗcomᚋmlrideᚋmlrideᚋentᚐMountᚄ(ctx context.Context, sel ast.SelectionSet, v []*ent.Mount) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNVolumeMount2ᚖgithubᚗcomᚋmlrideᚋmlrideᚋentᚐMount(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
+func (ec *executionContext) marshalNVolumeMount2ᚖgithubᚗcomᚋmlrideᚋmlrideᚋentᚐMount(ctx context.Context, sel ast.SelectionSet, v *ent.Mount) graphql.Marshaler {
+	if v == nil {
+		graphql.AddInvalidNullError(ctx, "VolumeMount!")
+		return graphql.Null
+	}
+	return ec._VolumeMount(ctx, sel, v)
+}
+
+func (ec *executionContext) unmarshalNVolumeMountInput2ᚖgithubᚗcomᚋmlrideᚋmlrideᚋgraphᚋgeneratedᚐVolumeMountInput(ctx context.Context, v any) (*VolumeMountInput, error) {
+	res, err := ec.unmarshalInputVolumeMountInput(ctx, v)
+	return &res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalNVolumePayload2ᚖgithubᚗcomᚋmlrideᚋmlrideᚋgraphᚋgeneratedᚐVolumePayload(ctx context.Context, sel ast.SelectionSet, v *VolumePayload) graphql.Marshaler {
+	if v == nil {
+		graphql.AddInvalidNullError(ctx, "VolumePayload!")
+		return graphql.Null
+	}
+	return ec._VolumePayload(ctx, sel, v)
+}
+
+func (ec *executionContext) unmarshalNWhenFull2githubᚗcomᚋmlrideᚋmlrideᚋgraphᚋgeneratedᚐWhenFull(ctx context.Context, v any) (WhenFull, error) {
+	var res WhenFull
+	err := res.UnmarshalGQL(v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalNWhenFull2githubᚗcomᚋmlrideᚋmlrideᚋgraphᚋgeneratedᚐWhenFull(ctx context.Context, sel ast.SelectionSet, v WhenFull) graphql.Marshaler {
+	return v
 }
 
 func (ec *executionContext) marshalN__Directive2githubᚗcomᚋ99designsᚋgqlgenᚋgraphqlᚋintrospectionᚐDirective(ctx context.Context, sel ast.SelectionSet, v introspection.Directive) graphql.Marshaler {
@@ -17437,6 +20905,39 @@ func (ec *executionContext) marshalOVisibility2ᚖgithubᚗcomᚋmlrideᚋmlride
 	_ = ctx
 	res := graphql.MarshalString(string(*v))
 	return res
+}
+
+func (ec *executionContext) unmarshalOVolumeMountInput2ᚕᚖgithubᚗcomᚋmlrideᚋmlrideᚋgraphᚋgeneratedᚐVolumeMountInputᚄ(ctx context.Context, v any) ([]*VolumeMountInput, error) {
+	if v == nil {
+		return nil, nil
+	}
+	vSlice := graphql.CoerceList(v)
+	var err error
+	res := make([]*VolumeMountInput, len(vSlice))
+	for i := range vSlice {
+		ctx := graphql.WithPathContext(ctx, graphql.NewPathWithIndex(i))
+		res[i], err = ec.unmarshalNVolumeMountInput2ᚖgithubᚗcomᚋmlrideᚋmlrideᚋgraphᚋgeneratedᚐVolumeMountInput(ctx, vSlice[i])
+		if err != nil {
+			return nil, err
+		}
+	}
+	return res, nil
+}
+
+func (ec *executionContext) unmarshalOWhenFull2ᚖgithubᚗcomᚋmlrideᚋmlrideᚋgraphᚋgeneratedᚐWhenFull(ctx context.Context, v any) (*WhenFull, error) {
+	if v == nil {
+		return nil, nil
+	}
+	var res = new(WhenFull)
+	err := res.UnmarshalGQL(v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalOWhenFull2ᚖgithubᚗcomᚋmlrideᚋmlrideᚋgraphᚋgeneratedᚐWhenFull(ctx context.Context, sel ast.SelectionSet, v *WhenFull) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return v
 }
 
 func (ec *executionContext) marshalO__EnumValue2ᚕgithubᚗcomᚋ99designsᚋgqlgenᚋgraphqlᚋintrospectionᚐEnumValueᚄ(ctx context.Context, sel ast.SelectionSet, v []introspection.EnumValue) graphql.Marshaler {

@@ -20,10 +20,14 @@ import (
 type Admission struct {
 	// Whether the same call would be let through now.
 	Allowed bool `json:"allowed"`
+	// Whether the same call with whenFull: QUEUE would wait for room on the machine.
+	WouldQueue bool `json:"wouldQueue"`
 	// Everything that stands in the way; empty when allowed.
 	Problems []*AdmissionProblem `json:"problems"`
 	// The most that one container could have now.
 	Largest *ResourceAmounts `json:"largest"`
+	// The viewer's own running containers that would free enough if they were stopped; empty when that would not help.
+	Freeing []*ent.Container `json:"freeing"`
 }
 
 // One thing that stands in the way.
@@ -32,7 +36,7 @@ type AdmissionProblem struct {
 	Code string `json:"code"`
 	// For a person.
 	Message string `json:"message"`
-	// What there is too little of: containers, cpu, memory or gpu.
+	// What there is too little of: containers, cpu, memory, gpu, volumes or disk.
 	Resource *string `json:"resource,omitempty"`
 	// The most there may be; bytes for memory.
 	Limit *float64 `json:"limit,omitempty"`
@@ -168,12 +172,27 @@ type CreateContainerInput struct {
 	Command []string `json:"command,omitempty"`
 	// Variables.
 	Environment []*record.EnvVar `json:"environment,omitempty"`
+	// Volumes in it.
+	Volumes []*VolumeMountInput `json:"volumes,omitempty"`
+	// The name of a volume of one's own that is mounted as HOME, /workspace, and made if there is none: what is kept there
+	// stays when the container goes.
+	Workspace *string `json:"workspace,omitempty"`
 	// What happens when it ends by itself.
 	RestartPolicy container.RestartPolicy `json:"restartPolicy"`
+	// How long it may do nothing before it is frozen. Absent: the operator's default.
+	IdleTimeout *record.Duration `json:"idleTimeout,omitempty"`
 	// false: it is made in the engine and not started.
 	Start bool `json:"start"`
+	// What happens when the machine is full though the quota is not.
+	WhenFull WhenFull `json:"whenFull"`
 	// The same key again from the same user within a day gives the first one's container.
 	IdempotencyKey *string `json:"idempotencyKey,omitempty"`
+}
+
+// A volume to make.
+type CreateVolumeInput struct {
+	// A DNS label: 1 to 63 of a–z, 0–9 and -, neither first nor last a -. Unique among one's own.
+	Name string `json:"name"`
 }
 
 // The container engine.
@@ -190,6 +209,28 @@ type Engine struct {
 	Since time.Time `json:"since"`
 	// When it last told of something.
 	LastEventAt *time.Time `json:"lastEventAt,omitempty"`
+}
+
+// A GPU of the machine.
+type GpuDevice struct {
+	// As the engine's runtime knows it: an index or a UUID.
+	ID string `json:"id"`
+	// What it is.
+	Name string `json:"name"`
+	// Whether it was found when the server last looked.
+	Present bool `json:"present"`
+	// Who holds it; null when it is free.
+	HeldBy *ent.Container `json:"heldBy,omitempty"`
+}
+
+// Whether containers are kept from the services of the machine itself.
+type HostProtection struct {
+	// Whether they are.
+	Protected bool `json:"protected"`
+	// For a person: what is so, and why.
+	Message string `json:"message"`
+	// What to run as root to protect the machine; empty when it is protected.
+	Commands []string `json:"commands"`
 }
 
 // A change of an image.
@@ -382,6 +423,10 @@ type ServerInfo struct {
 	EngineState EngineState `json:"engineState"`
 	// The least memory that a container may have here.
 	MinMemory record.Bytes `json:"minMemory"`
+	// The idle timeout of a new container that names none; null: none.
+	IdleTimeout *record.Duration `json:"idleTimeout,omitempty"`
+	// The longest idle timeout that may be asked for; null: any, and none.
+	MaxIdleTimeout *record.Duration `json:"maxIdleTimeout,omitempty"`
 	// The server's clock.
 	Time time.Time `json:"time"`
 }
@@ -420,6 +465,16 @@ type System struct {
 	DiskFree record.Bytes `json:"diskFree"`
 	// Used disk where the server keeps its data.
 	DiskUsed record.Bytes `json:"diskUsed"`
+	// Free disk where the engine keeps images, containers and volumes; null where that is on another machine.
+	EngineDiskFree *record.Bytes `json:"engineDiskFree,omitempty"`
+	// Below this much free disk of the engine's, the fastest writer is frozen and new containers are refused.
+	DiskReserve record.Bytes `json:"diskReserve"`
+	// The GPUs, and who holds which.
+	Gpus []*GpuDevice `json:"gpus"`
+	// How many containers wait for room.
+	Queued int `json:"queued"`
+	// Whether containers are kept from the services of the machine itself.
+	HostProtection *HostProtection `json:"hostProtection"`
 }
 
 // Changes to a container. Those left out stay.
@@ -430,8 +485,18 @@ type UpdateContainerInput struct {
 	CPULimit *float64 `json:"cpuLimit,omitempty"`
 	// Memory. Refused when the running container uses more.
 	MemoryLimit *record.Bytes `json:"memoryLimit,omitempty"`
+	// How long it may do nothing before it is frozen; "0s" is for ever, where the operator allows it.
+	IdleTimeout *record.Duration `json:"idleTimeout,omitempty"`
 	// What happens when it ends by itself.
 	RestartPolicy *container.RestartPolicy `json:"restartPolicy,omitempty"`
+}
+
+// Changes to a volume. Those left out stay.
+type UpdateVolumeInput struct {
+	// A new name.
+	Name *string `json:"name,omitempty"`
+	// Who sees it; administrators publish.
+	Visibility *image.Visibility `json:"visibility,omitempty"`
 }
 
 // What one person uses now, against their quota.
@@ -446,9 +511,9 @@ type Usage struct {
 	Gpu int `json:"gpu"`
 	// Own images.
 	Images int `json:"images"`
-	// Own volumes.
+	// Own volumes, those in the trash too.
 	Volumes int `json:"volumes"`
-	// Disk of own images, as last measured.
+	// Disk of own images, volumes and written layers, as last measured.
 	Disk record.Bytes `json:"disk"`
 }
 
@@ -492,6 +557,40 @@ type UserOrder struct {
 type UserPayload struct {
 	// The user as it is now.
 	User *ent.User `json:"user"`
+}
+
+// A page of volumes.
+type VolumeConnection struct {
+	// The volumes of this page, each with its cursor.
+	Edges []*VolumeEdge `json:"edges"`
+	// Where this page stands.
+	PageInfo *PageInfo `json:"pageInfo"`
+	// How many there are in all, exact up to 1,000 and 1,001 when there are more. Counted only when asked for.
+	TotalCount int `json:"totalCount"`
+}
+
+// A volume on a page.
+type VolumeEdge struct {
+	// The place of this volume.
+	Cursor string `json:"cursor"`
+	// The volume.
+	Node *ent.Volume `json:"node"`
+}
+
+// A volume to have in a container.
+type VolumeMountInput struct {
+	// One's own volume, or a public one to read.
+	VolumeID string `json:"volumeId"`
+	// An absolute path inside the container, without . or .., not one of the system's own such as / or /proc.
+	Path string `json:"path"`
+	// Whether the container can only read it; a public one of somebody else's must be.
+	ReadOnly bool `json:"readOnly"`
+}
+
+// A volume that was changed.
+type VolumePayload struct {
+	// The volume as it is now.
+	Volume *ent.Volume `json:"volume"`
 }
 
 // Who may use a root field. What a caller then sees of the data is decided for each row, apart from this.
@@ -968,6 +1067,64 @@ func (e *UserOrderField) UnmarshalJSON(b []byte) error {
 }
 
 func (e UserOrderField) MarshalJSON() ([]byte, error) {
+	var buf bytes.Buffer
+	e.MarshalGQL(&buf)
+	return buf.Bytes(), nil
+}
+
+// What happens when the machine is full though the quota is not.
+type WhenFull string
+
+const (
+	// The call is refused.
+	WhenFullRefuse WhenFull = "REFUSE"
+	// The container waits its turn: those with the fewest running first, then the oldest.
+	WhenFullQueue WhenFull = "QUEUE"
+)
+
+var AllWhenFull = []WhenFull{
+	WhenFullRefuse,
+	WhenFullQueue,
+}
+
+func (e WhenFull) IsValid() bool {
+	switch e {
+	case WhenFullRefuse, WhenFullQueue:
+		return true
+	}
+	return false
+}
+
+func (e WhenFull) String() string {
+	return string(e)
+}
+
+func (e *WhenFull) UnmarshalGQL(v any) error {
+	str, ok := v.(string)
+	if !ok {
+		return fmt.Errorf("enums must be strings")
+	}
+
+	*e = WhenFull(str)
+	if !e.IsValid() {
+		return fmt.Errorf("%s is not a valid WhenFull", str)
+	}
+	return nil
+}
+
+func (e WhenFull) MarshalGQL(w io.Writer) {
+	_, _ = fmt.Fprint(w, strconv.Quote(e.String()))
+}
+
+func (e *WhenFull) UnmarshalJSON(b []byte) error {
+	s, err := strconv.Unquote(string(b))
+	if err != nil {
+		return err
+	}
+	return e.UnmarshalGQL(s)
+}
+
+func (e WhenFull) MarshalJSON() ([]byte, error) {
 	var buf bytes.Buffer
 	e.MarshalGQL(&buf)
 	return buf.Bytes(), nil

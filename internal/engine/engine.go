@@ -21,6 +21,7 @@ import (
 type Engine interface {
 	Containers
 	Images
+	Volumes
 	Watcher
 	// Info asks the engine what it is and has.
 	Info(ctx context.Context) (Info, error)
@@ -60,6 +61,8 @@ type Containers interface {
 	// ctx ends (nil is returned then), or line returns an error (returned as it
 	// is). With Follow it goes on while the container runs.
 	Logs(ctx context.Context, id string, opts LogOptions, line func(LogLine) error) error
+	// LayerSize is what was written in the container outside of its volumes, in bytes.
+	LayerSize(ctx context.Context, id string) (int64, error)
 	// Stats calls sample about once a second with the engine's own figures,
 	// until the container ends or ctx ends; nil is returned then.
 	Stats(ctx context.Context, id string, sample func(Sample)) error
@@ -86,6 +89,19 @@ type Images interface {
 	ListImages(ctx context.Context) ([]string, error)
 }
 
+// Volumes keeps named folders. A volume comes into being with the first container
+// that is made with it.
+type Volumes interface {
+	// RemoveVolume removes a volume with all that is in it. Missing is success;
+	// ErrBusy when a container has it.
+	RemoveVolume(ctx context.Context, id string) error
+	// VolumeSize is what is in the volume, in bytes; ErrNotFound before the first
+	// container was made with it.
+	VolumeSize(ctx context.Context, id string) (int64, error)
+	// ListVolumes tells the ids (vol_…) of all volumes of this instance.
+	ListVolumes(ctx context.Context) ([]string, error)
+}
+
 // Watcher follows what the engine tells.
 type Watcher interface {
 	// Watch opens the event stream, calls ready once it is open, and then event
@@ -110,6 +126,21 @@ type Spec struct {
 	Environment []string
 	// Hostname inside the container.
 	Hostname string
+	// WorkingDir is where its program begins; empty is the image's own.
+	WorkingDir string
+	// Mounts are volumes, and nothing of the host's.
+	Mounts []Mount
+	// Devices are GPUs by the runtime's own ids; the container gets these and no other.
+	Devices []string
+}
+
+// Mount is a volume in a container.
+type Mount struct {
+	// VolumeID is our id of the volume and Owner whose it is; they become its labels.
+	VolumeID, Owner string
+	// Path inside the container, absolute and clean.
+	Path     string
+	ReadOnly bool
 }
 
 // Limits bound a container.
@@ -188,6 +219,9 @@ type Info struct {
 	// Local says that the engine's processes are in our own kernel, so that
 	// cgroup files and /proc tell of them.
 	Local bool
+	// DataRoot is the engine's own folder, where images, layers and volumes are;
+	// empty where it is not on this machine.
+	DataRoot string
 	// LiveRestore says that containers outlive the engine.
 	LiveRestore bool
 	// Boot is when the engine began; zero where it cannot be told.

@@ -24,6 +24,7 @@ const (
 	CapacityExceeded  Code = "CAPACITY_EXCEEDED"
 	ImageNotReady     Code = "IMAGE_NOT_READY"
 	ImageInUse        Code = "IMAGE_IN_USE"
+	VolumeInUse       Code = "VOLUME_IN_USE"
 	InvalidState      Code = "INVALID_STATE"
 	EngineUnavailable Code = "ENGINE_UNAVAILABLE"
 	EngineError       Code = "ENGINE_ERROR"

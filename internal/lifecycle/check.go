@@ -12,6 +12,7 @@ import (
 	"github.com/mlride/mlride/ent/record"
 	"github.com/mlride/mlride/internal/fault"
 	"github.com/mlride/mlride/internal/quota"
+	"github.com/mlride/mlride/internal/volume"
 )
 
 // Wanted is a container that somebody asks for. Nil leaves it to the image and the
@@ -27,6 +28,14 @@ type Wanted struct {
 	RestartPolicy  container.RestartPolicy
 	Start          bool
 	IdempotencyKey *string
+	// Queue waits for room on the machine instead of being refused.
+	Queue bool
+	// Mounts are volumes in it; Workspace names one of the viewer's own that is
+	// mounted as HOME and made where there is none.
+	Mounts    []volume.Wanted
+	Workspace *string
+	// IdleTimeout is how long it may do nothing; nil is the operator's default.
+	IdleTimeout *record.Duration
 }
 
 // The bounds of what may be asked for.
@@ -63,6 +72,7 @@ func (w Wanted) shape(check *fault.Check, minMemory record.Bytes) {
 	check.That(size <= maxCommand, "command", "size", "A command is at most %d KiB.", maxCommand>>10)
 	check.That(len(w.Command) == 0 || w.Command[0] != "", "command.0", "required", "The first word of a command names the program.")
 	checkEnvironment(check, w.Environment)
+	volume.CheckMounts(check, w.Mounts, w.Workspace)
 	key := w.IdempotencyKey
 	check.That(key == nil || *key != "" && len(*key) <= maxKey, "idempotencyKey", "size", "A key is 1 to %d bytes.", maxKey)
 }
@@ -133,7 +143,10 @@ func (s *Service) plan(ctx context.Context, w Wanted) (plan, error) {
 		p.limits.GPU = *w.GPU
 		check.That(p.limits.GPU >= img.MinGpu, "gpuLimit", "imageMinimum", "This image needs at least %d GPUs.", img.MinGpu)
 	}
-	return p, check.Err()
+	if err := check.Err(); err != nil {
+		return p, err
+	}
+	return p, s.Volumes.Check(ctx, w.Mounts, w.Workspace)
 }
 
 // ready says that containers can be made of the image.
@@ -151,7 +164,11 @@ func ready(img *ent.Image) error {
 // Admission is the answer to "can I, and if not, why not, and what would fit?".
 type Admission struct {
 	Problems []quota.Problem
-	Largest  quota.Amounts
+	// WouldQueue says that asking to wait would help.
+	WouldQueue bool
+	Largest    quota.Amounts
+	// Freeing are the viewer's own that would free enough if they were stopped.
+	Freeing []*ent.Container
 }
 
 // Admission says what Create with the same input would say now, and changes

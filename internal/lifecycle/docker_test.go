@@ -130,7 +130,7 @@ func TestD07StartChecksTheQuotaAgain(t *testing.T) {
 	run("c")
 	run("d")
 	for _, id := range old {
-		_, err := h.Start(ann, id)
+		_, err := h.Start(ann, id, false)
 		requireCode(t, fault.QuotaExceeded, err)
 	}
 	h.agrees()
@@ -278,7 +278,7 @@ func TestD37EndsOutsideAreSeen(t *testing.T) {
 		row := h.awaitStatus(ann, id, container.StatusLost)
 		require.False(t, row.Reserved)
 		require.NotEmpty(t, *row.StatusMessage)
-		_, err := h.Start(ann, id)
+		_, err := h.Start(ann, id, false)
 		require.NoError(t, err)
 		row = h.awaitStatus(ann, id, container.StatusRunning)
 		require.True(t, row.Reserved)

@@ -14,6 +14,7 @@ import (
 	"github.com/mlride/mlride/internal/live"
 	"github.com/mlride/mlride/internal/quota"
 	"github.com/mlride/mlride/internal/store"
+	"github.com/mlride/mlride/internal/volume"
 )
 
 const (
@@ -78,7 +79,11 @@ func (s *Service) advance(ctx context.Context, id string) error {
 func (s *Service) perform(ctx context.Context, row *ent.Container, step Step) error {
 	switch step {
 	case Create:
-		return s.Engine.Create(ctx, s.spec(row))
+		spec, err := s.spec(ctx, row)
+		if err != nil {
+			return err
+		}
+		return s.Engine.Create(ctx, spec)
 	case Start:
 		return s.Engine.Start(ctx, row.ID)
 	case Stop:
@@ -100,15 +105,28 @@ func limits(row *ent.Container) engine.Limits {
 	return engine.Limits{NanoCPUs: row.CPULimit.Nano(), Memory: int64(row.MemoryLimit)}
 }
 
-func (s *Service) spec(row *ent.Container) engine.Spec {
-	env := make([]string, len(row.Environment))
-	for i, v := range row.Environment {
-		env[i] = v.Name + "=" + v.Value
+func (s *Service) spec(ctx context.Context, row *ent.Container) (engine.Spec, error) {
+	mounts, err := s.Volumes.Of(ctx, row.ID)
+	if err != nil {
+		return engine.Spec{}, err
 	}
-	return engine.Spec{
+	spec := engine.Spec{
 		ID: row.ID, Owner: row.OwnerID, ImageID: row.ImageID,
-		Limits: limits(row), Command: row.Command, Environment: env, Hostname: row.Name,
+		Limits: limits(row), Command: row.Command, Hostname: row.Name, Devices: row.GpuDevices,
 	}
+	for _, m := range mounts {
+		if m.Path == volume.Home {
+			spec.Environment = append(spec.Environment, "HOME="+volume.Home) // one that the owner gave comes later and wins
+			spec.WorkingDir = volume.Home
+		}
+		spec.Mounts = append(spec.Mounts, engine.Mount{
+			VolumeID: m.VolumeID, Owner: m.Edges.Volume.OwnerID, Path: m.Path, ReadOnly: m.ReadOnly,
+		})
+	}
+	for _, v := range row.Environment {
+		spec.Environment = append(spec.Environment, v.Name+"="+v.Value)
+	}
+	return spec, nil
 }
 
 // failed decides what an error of a step means: nothing to be done about it

@@ -14,6 +14,7 @@ import (
 	"github.com/mlride/mlride/internal/engine"
 	"github.com/mlride/mlride/internal/live"
 	"github.com/mlride/mlride/internal/quota"
+	"github.com/mlride/mlride/internal/volume"
 )
 
 // Engine is the part of the engine's contract that lifecycle needs.
@@ -36,9 +37,11 @@ type Options struct {
 	Client *ent.Client
 	Engine Engine
 	Quota  *quota.Service
-	Feed   *live.Feed
-	Log    *slog.Logger
-	Now    func() time.Time
+	// Volumes are what containers may have in them.
+	Volumes *volume.Service
+	Feed    *live.Feed
+	Log     *slog.Logger
+	Now     func() time.Time
 	// MinMemory is the least memory that a container may have.
 	MinMemory record.Bytes
 

@@ -115,6 +115,9 @@ func (s *Service) insert(ctx context.Context, tx *ent.Client, v auth.Viewer, p p
 	if err != nil {
 		return nil, err
 	}
+	if err := s.Volumes.Attach(ctx, tx, row.ID, p.Mounts, p.Workspace); err != nil {
+		return nil, err
+	}
 	message := fmt.Sprintf("Asked for, of %s with %s cores and %s.", img.Reference, p.limits.CPU, p.limits.Memory)
 	return row, s.told(ctx, tx, row, "create", message)
 }
@@ -180,7 +183,7 @@ func (s *Service) change(ctx context.Context, id, verb, message string, do func(
 
 // Start wants it running. One that runs, or is about to, is left alone; a
 // frozen one goes on.
-func (s *Service) Start(ctx context.Context, id string) (*ent.Container, error) {
+func (s *Service) Start(ctx context.Context, id string, queue bool) (*ent.Container, error) {
 	return s.change(ctx, id, "start", "Start was asked for.", func(tx *ent.Client, row *ent.Container, up *ent.ContainerUpdateOne) (*Wish, error) {
 		switch row.Desired {
 		case container.DesiredRunning:
@@ -280,6 +283,11 @@ func (s *Service) Unpause(ctx context.Context, id string) (*ent.Container, error
 	})
 }
 
+// Keep puts the idle clock back.
+func (s *Service) Keep(ctx context.Context, id string) (*ent.Container, error) {
+	return s.Get(ctx, id)
+}
+
 // Remove wants it gone, in whatever state it is.
 func (s *Service) Remove(ctx context.Context, id string) (*ent.Container, error) {
 	return s.change(ctx, id, "remove", "Removal was asked for.", func(_ *ent.Client, row *ent.Container, up *ent.ContainerUpdateOne) (*Wish, error) {
@@ -297,6 +305,8 @@ type Edit struct {
 	CPU           *float64
 	Memory        *record.Bytes
 	RestartPolicy *container.RestartPolicy
+	// IdleTimeout zero is for ever.
+	IdleTimeout *record.Duration
 }
 
 // Update changes a container. New limits reach a running one at once.

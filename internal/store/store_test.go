@@ -23,30 +23,71 @@ var ctxTime = time.Date(2026, 11, 24, 8, 0, 0, 0, time.UTC)
 // TestMigrationsAddUpToTheSchema: what the files make is what ent/schema says.
 func TestMigrationsAddUpToTheSchema(t *testing.T) {
 	s := open(t)
-	type table struct{ name, sql string }
-	shape := func(c *ent.Client, query func(string) (*stdsql.Rows, error)) map[string]string {
-		_ = c
-		rows, err := query(`SELECT type || ' ' || name, coalesce(sql, '') FROM sqlite_master WHERE name NOT LIKE 'goose%' AND name NOT LIKE 'sqlite%' ORDER BY name`)
-		require.NoError(t, err)
-		defer func() { _ = rows.Close() }()
-		shape := map[string]string{}
-		for rows.Next() {
-			var row table
-			require.NoError(t, rows.Scan(&row.name, &row.sql))
-			shape[row.name] = row.sql
-		}
-		require.NoError(t, rows.Err())
-		return shape
-	}
-	migrated := shape(s.Client, func(q string) (*stdsql.Rows, error) { return s.driver.DB().Query(q) })
+	migrated := shape(t, s.driver.DB())
 
 	drv, err := openSQLite(filepath.Join(t.TempDir(), "fresh.db"))
 	require.NoError(t, err)
 	fresh := ent.NewClient(ent.Driver(drv))
 	defer func() { require.NoError(t, fresh.Close()) }()
 	require.NoError(t, fresh.Schema.Create(system))
-	created := shape(fresh, func(q string) (*stdsql.Rows, error) { return drv.DB().Query(q) })
-	require.Equal(t, created, migrated, "make migration NAME=… writes what is missing")
+	require.Equal(t, shape(t, drv.DB()), migrated, "make migration NAME=… writes what is missing")
+}
+
+// shape is every column, foreign key and index, in any order: a column that was
+// added later stands last.
+func shape(t *testing.T, db *stdsql.DB) []string {
+	t.Helper()
+	rows, err := db.Query(`
+		SELECT 'column ' || m.name || '.' || c.name || ' ' || c.type || ' ' || c."notnull" || ' ' || coalesce(c.dflt_value, '-') || ' ' || c.pk
+			FROM sqlite_master m JOIN pragma_table_info(m.name) c WHERE m.type = 'table' AND m.name NOT LIKE 'goose%' AND m.name NOT LIKE 'sqlite%'
+		UNION ALL SELECT 'key ' || m.name || '.' || k."from" || ' ' || k."table" || '.' || k."to" || ' ' || k.on_delete
+			FROM sqlite_master m JOIN pragma_foreign_key_list(m.name) k WHERE m.type = 'table'
+		UNION ALL SELECT 'index ' || sql FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL
+		ORDER BY 1`)
+	require.NoError(t, err)
+	defer func() { _ = rows.Close() }()
+	var found []string
+	for rows.Next() {
+		var line string
+		require.NoError(t, rows.Scan(&line))
+		found = append(found, line)
+	}
+	require.NoError(t, rows.Err())
+	require.Greater(t, len(found), 100)
+	return found
+}
+
+// TestOlderDatabaseComesAlong: what the first release wrote is there afterwards,
+// the children of changed tables too.
+func TestOlderDatabaseComesAlong(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "mlride.db")
+	drv, err := openSQLite(path)
+	require.NoError(t, err)
+	provider, err := provide(drv.DB())
+	require.NoError(t, err)
+	_, err = provider.UpTo(context.Background(), 20261124032757)
+	require.NoError(t, err)
+	for _, statement := range []string{
+		"INSERT INTO users (id, username, username_key, password_hash, created_at) VALUES ('user_1', 'ann', 'ann', '-', '2026-11-24 08:00:00+00:00')",
+		"INSERT INTO images (id, reference, requested_reference, min_memory, created_at) VALUES ('img_1', 'a', 'a', 1, '2026-11-24 08:00:00+00:00')",
+		"INSERT INTO quota (id, max_containers, max_cpu, max_memory, max_gpu, max_images, max_volumes, max_disk, used_containers, updated_at, user_id) VALUES ('quo_1', 5, 1, 1, 0, 1, 1, 1, 1, '2026-11-24 08:00:00+00:00', 'user_1')",
+		"INSERT INTO containers (id, name, desired, cpu_limit, memory_limit, command, environment, created_at, image_id, owner_id) VALUES ('ctr_1', 'box', 'STOPPED', 10, 1, '[]', '[]', '2026-11-24 08:00:00+00:00', 'img_1', 'user_1')",
+		"INSERT INTO container_events (id, at, kind, message, container_id) VALUES ('evt_1', '2026-11-24 08:00:00+00:00', 'create', 'm', 'ctr_1')",
+	} {
+		_, err := drv.DB().Exec(statement)
+		require.NoError(t, err)
+	}
+	require.NoError(t, drv.Close())
+
+	s, err := Open(context.Background(), path)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, s.Close()) }()
+	box := s.Client.Container.Query().WithEvents().OnlyX(system)
+	require.Equal(t, "box", box.Name)
+	require.False(t, box.Queued)
+	require.Len(t, box.Edges.Events, 1)
+	require.Equal(t, 1, s.Client.Quota.Query().OnlyX(system).UsedContainers)
+	require.FileExists(t, fmt.Sprintf("%s.before-%d", path, 20261127220000))
 }
 
 func TestNewerDatabaseIsRefused(t *testing.T) {

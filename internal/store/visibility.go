@@ -11,6 +11,8 @@ import (
 	"github.com/mlride/mlride/ent/containerevent"
 	"github.com/mlride/mlride/ent/image"
 	"github.com/mlride/mlride/ent/intercept"
+	"github.com/mlride/mlride/ent/mount"
+	"github.com/mlride/mlride/ent/volume"
 	"github.com/mlride/mlride/internal/auth"
 )
 
@@ -34,9 +36,12 @@ var rules = map[string]rule{
 	ent.TypeHost:           {},
 	ent.TypeImage:          {see: imageSeen, change: mine(image.FieldOwnerID), add: true},
 	ent.TypeContainer:      {see: mine(container.FieldOwnerID), change: mine(container.FieldOwnerID), add: true},
-	ent.TypeContainerEvent: {see: ofMyContainers, add: true},
+	ent.TypeContainerEvent: {see: ofMyContainers(containerevent.FieldContainerID), add: true},
 	ent.TypeAuditEvent:     {see: mine("actor_id"), add: true},
 	ent.TypeUsageRecord:    {see: mine("owner_id")},
+	ent.TypeVolume:         {see: volumeSeen, change: mine(volume.FieldOwnerID), add: true},
+	ent.TypeMount:          {see: ofMyContainers(mount.FieldContainerID), add: true},
+	ent.TypeDevice:         {},
 }
 
 func mine(column string) func(string) func(*sql.Selector) {
@@ -55,11 +60,26 @@ func imageSeen(viewer string) func(*sql.Selector) {
 	}
 }
 
-func ofMyContainers(viewer string) func(*sql.Selector) {
+// volumeSeen: one's own, the public ones, and those that a container of one's own has.
+func volumeSeen(viewer string) func(*sql.Selector) {
 	return func(s *sql.Selector) {
-		c := sql.Table(container.Table)
-		s.Where(sql.In(s.C(containerevent.FieldContainerID),
-			sql.Select(c.C(container.FieldID)).From(c).Where(sql.EQ(c.C(container.FieldOwnerID), viewer))))
+		m, c := sql.Table(mount.Table), sql.Table(container.Table)
+		s.Where(sql.Or(
+			sql.EQ(s.C(volume.FieldOwnerID), viewer),
+			sql.And(sql.EQ(s.C(volume.FieldVisibility), volume.VisibilityPublic), sql.IsNull(s.C(volume.FieldDeletedAt))),
+			sql.In(s.C(volume.FieldID), sql.Select(m.C(mount.FieldVolumeID)).From(m).Join(c).
+				On(m.C(mount.FieldContainerID), c.C(container.FieldID)).Where(sql.EQ(c.C(container.FieldOwnerID), viewer))),
+		))
+	}
+}
+
+// ofMyContainers are the rows whose column names a container of the viewer's.
+func ofMyContainers(column string) func(string) func(*sql.Selector) {
+	return func(viewer string) func(*sql.Selector) {
+		return func(s *sql.Selector) {
+			c := sql.Table(container.Table)
+			s.Where(sql.In(s.C(column), sql.Select(c.C(container.FieldID)).From(c).Where(sql.EQ(c.C(container.FieldOwnerID), viewer))))
+		}
 	}
 }
 
