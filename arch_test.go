@@ -26,6 +26,7 @@ const module = "github.com/mlride/mlride"
 var rooms = map[string][]string{
 	"internal/fault":  {},
 	"internal/live":   {},
+	"internal/crash":  {}, // where a test may end the server
 	"internal/auth":   {"internal/fault"},
 	"internal/engine": {"internal/fault"},
 	"internal/docker": {"internal/engine", "internal/fault"},
@@ -66,7 +67,7 @@ var rooms = map[string][]string{
 
 // feature is what every feature may import, and more.
 func feature(more ...string) []string {
-	return append(more, "ent/...", "internal/store", "internal/auth", "internal/fault", "internal/audit", "internal/live")
+	return append(more, "ent/...", "internal/crash", "internal/store", "internal/auth", "internal/fault", "internal/audit", "internal/live")
 }
 
 // testkit may be imported by every test, beside what its room may import.
@@ -114,6 +115,7 @@ var outsideWalls = []struct {
 var alone = map[string][]string{
 	"internal/fault":  {},
 	"internal/live":   {},
+	"internal/crash":  {},
 	"internal/auth":   {},
 	"internal/engine": {},
 	"ent/record":      {"github.com/docker/go-units"},

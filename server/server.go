@@ -164,6 +164,7 @@ func (h *house) features(ctx context.Context, feed *live.Feed) error {
 		Ended:        h.monitor.Stopped,
 		Watched:      h.monitor.Watching,
 		MemoryInUse:  h.monitor.MemoryInUse,
+		MemoryPeak:   h.monitor.MemoryPeak,
 		ImageMissing: h.images.Observe,
 		ImageEvent:   h.images.Observe,
 		Connected:    func(context.Context, engine.Info) { h.images.EngineUp() },

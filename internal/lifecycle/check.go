@@ -179,10 +179,11 @@ func (s *Service) Admission(ctx context.Context, w Wanted) (Admission, error) {
 		return Admission{}, err
 	}
 	p, planned := s.plan(ctx, w)
-	problems, largest, err := s.Quota.Admit(ctx, s.Client, v.UserID, p.need())
+	books, err := s.Quota.Books(ctx, s.Client, v.UserID)
 	if err != nil {
 		return Admission{}, err
 	}
+	problems, largest := books.Problems(p.need()), books.Largest()
 	if planned != nil {
 		f := fault.Of(planned)
 		if f.Code == fault.Internal {
@@ -195,9 +196,14 @@ func (s *Service) Admission(ctx context.Context, w Wanted) (Admission, error) {
 		a.Problems = append(a.Problems, quota.Problem{Code: fault.ImageNotReady, Message: fault.Of(err).Message})
 	}
 	taken, err := s.Client.Container.Query().Where(container.OwnerID(v.UserID), container.Name(w.Name)).Exist(ctx)
+	if err != nil {
+		return Admission{}, err
+	}
 	if taken {
 		a.Problems = append(a.Problems, quota.Problem{Code: fault.Conflict, Message: nameTaken(w.Name)})
 	}
+	a.WouldQueue = w.Start && quota.Waits(a.Problems)
+	a.Freeing, err = s.freeing(ctx, s.Client, v.UserID, books, p.need(), "")
 	return a, err
 }
 

@@ -12,6 +12,11 @@ type Wish struct {
 	Desired container.Desired
 	// Run is the number of the run that is wanted; it grows with each start and restart.
 	Run int
+	// Queued says that it waits for room: it is wanted running, and not yet.
+	Queued bool
+	// Unbound says that it needs GPUs and has not been given any. An engine binds a
+	// container to its GPUs when it makes it, so it is made when it is started.
+	Unbound bool
 }
 
 // Fact is what was last seen of it.
@@ -26,7 +31,9 @@ type Fact struct {
 	Outdated bool
 }
 
-func wishOf(c *ent.Container) Wish { return Wish{Desired: c.Desired, Run: c.Run} }
+func wishOf(c *ent.Container) Wish {
+	return Wish{Desired: c.Desired, Run: c.Run, Queued: c.Queued, Unbound: c.GpuLimit > 0 && len(c.GpuDevices) == 0}
+}
 
 func factOf(c *ent.Container) Fact {
 	return Fact{
@@ -59,8 +66,17 @@ func Decide(w Wish, f Fact) Step {
 	if f.Failed {
 		return Rest
 	}
+	if w.Queued {
+		if f.up() {
+			return Stop // somebody started it by hand; it has no room yet
+		}
+		return Rest
+	}
 	switch f.Observed {
 	case container.ObservedAbsent:
+		if w.Unbound {
+			return Rest
+		}
 		return Create
 	case container.ObservedLost:
 		if w.Desired == container.DesiredRunning && f.Run < w.Run {
@@ -103,6 +119,11 @@ func whileUp(w Wish, f Fact) Step {
 	}
 }
 
+// up says that its program is in memory.
+func (f Fact) up() bool {
+	return f.Observed == container.ObservedRunning || f.Observed == container.ObservedPaused
+}
+
 // Status is the one word for wish and fact together that people see.
 func Status(w Wish, f Fact) container.Status {
 	switch {
@@ -110,6 +131,12 @@ func Status(w Wish, f Fact) container.Status {
 		return container.StatusRemoving
 	case f.Failed:
 		return container.StatusFailed
+	case w.Queued && !f.up():
+		return container.StatusQueued
+	case w.Queued:
+		return container.StatusStopping
+	case w.Unbound && f.Observed == container.ObservedAbsent:
+		return container.StatusCreated
 	}
 	begins := w.Desired == container.DesiredRunning && f.Run < w.Run
 	switch f.Observed {
@@ -145,10 +172,10 @@ func Status(w Wish, f Fact) container.Status {
 // reserves says whether CPU, memory and GPU count: from the wish that it runs
 // until its end was seen.
 func reserves(w Wish, f Fact) bool {
-	if f.Observed == container.ObservedRunning || f.Observed == container.ObservedPaused {
+	if f.up() {
 		return true
 	}
-	if f.Failed {
+	if f.Failed || w.Queued {
 		return false
 	}
 	return w.Desired == container.DesiredRunning || w.Desired == container.DesiredPaused

@@ -25,7 +25,11 @@ func everyPair(do func(Wish, Fact)) {
 			for run := range 2 { // the fact tells of the wanted run, or of an older one
 				for _, failed := range []bool{false, true} {
 					for _, outdated := range []bool{false, true} {
-						do(Wish{desired, 2}, Fact{observed, 1 + run, failed, outdated})
+						f := Fact{Observed: observed, Run: 1 + run, Failed: failed, Outdated: outdated}
+						do(Wish{Desired: desired, Run: 2}, f)
+						if desired == container.DesiredRunning && !failed { // only such wait
+							do(Wish{Desired: desired, Run: 2, Queued: true}, f)
+						}
 					}
 				}
 			}
@@ -85,7 +89,7 @@ func TestDecideTable(t *testing.T) {
 	put(container.DesiredPaused, container.ObservedRunning, same, Pause)
 	put(container.DesiredPaused, container.ObservedPaused, same, Rest)
 	everyPair(func(w Wish, f Fact) {
-		if f.Failed || f.Outdated {
+		if f.Failed || f.Outdated || w.Queued {
 			return
 		}
 		key := fmt.Sprintf("%s/%s/%d", w.Desired, f.Observed, f.Run)
@@ -93,6 +97,33 @@ func TestDecideTable(t *testing.T) {
 		require.True(t, known, "no row for %s", key)
 		require.Equal(t, want, Decide(w, f), key)
 	})
+}
+
+// TestQueuedIsLeftAlone: nothing is made or started before there is room, and what
+// somebody started by hand is stopped.
+func TestQueuedIsLeftAlone(t *testing.T) {
+	everyPair(func(w Wish, f Fact) {
+		if !w.Queued {
+			return
+		}
+		if f.Observed == container.ObservedRunning || f.Observed == container.ObservedPaused {
+			require.Equal(t, Stop, Decide(w, f))
+			require.Equal(t, container.StatusStopping, Status(w, f))
+			return
+		}
+		require.Equal(t, Rest, Decide(w, f))
+		require.Equal(t, container.StatusQueued, Status(w, f))
+		require.False(t, reserves(w, f))
+	})
+}
+
+// TestGPUsAreBoundWhenItIsMade: one that has none yet is not made before it is started.
+func TestGPUsAreBoundWhenItIsMade(t *testing.T) {
+	waits := Wish{Desired: container.DesiredStopped, Unbound: true}
+	absent := Fact{Observed: container.ObservedAbsent}
+	require.Equal(t, Rest, Decide(waits, absent))
+	require.Equal(t, container.StatusCreated, Status(waits, absent))
+	require.Equal(t, Create, Decide(Wish{Desired: container.DesiredRunning, Run: 1}, absent))
 }
 
 func TestFailedRestsUntilRemoved(t *testing.T) {
@@ -135,7 +166,7 @@ func TestStatusOfEveryPair(t *testing.T) {
 		}
 	})
 	for _, s := range []container.Status{
-		container.StatusPending, container.StatusCreated, container.StatusStarting, container.StatusRunning, container.StatusPaused,
+		container.StatusPending, container.StatusQueued, container.StatusCreated, container.StatusStarting, container.StatusRunning, container.StatusPaused,
 		container.StatusStopping, container.StatusExited, container.StatusFailed, container.StatusLost, container.StatusRemoving,
 	} {
 		require.True(t, seen[s], "%s is never shown", s)
@@ -154,30 +185,41 @@ func TestReadTwiceIsReadOnce(t *testing.T) {
 			}
 		}
 	}
+	ben := "user_b"
 	everyPair(func(w Wish, f Fact) {
-		for _, policy := range []container.RestartPolicy{container.RestartPolicyNever, container.RestartPolicyOnFailure} {
-			for _, seen := range states {
-				row := &ent.Container{
-					OwnerID: "user_a", Desired: w.Desired, Run: w.Run, Observed: f.Observed, ObservedRun: f.Run, Failed: f.Failed,
-					EngineStartedAt: "first", CPULimit: 1000, MemoryLimit: record.GiB, AppliedCPU: 1000, AppliedMemory: record.GiB, RestartPolicy: policy,
-				}
-				n := Read(row, seen, Blame{}, now)
-				if n == nil {
-					continue
-				}
-				row.Desired, row.Run, row.Observed, row.ObservedRun, row.Failed = n.Desired, n.Wish.Run, n.Observed, n.Fact.Run, n.Failed
-				row.EngineStartedAt, row.Restarts = n.EngineStartedAt, n.Restarts
-				row.AppliedCPU, row.AppliedMemory = record.Cores(n.Applied.NanoCPUs/1_000_000), record.Bytes(n.Applied.Memory)
-				row.StatusMessage = &n.Message
-				if n.Message == "" {
-					row.StatusMessage = nil
-				}
-				again := Read(row, seen, Blame{}, now)
-				require.Nil(t, again, "%+v %+v %+v: %+v then %+v", w, f, seen, n, again)
-				// What ended or was lost by itself is not wanted running any more,
-				// unless its policy says so.
-				if n.Exit != nil && n.Desired == container.DesiredRunning {
-					require.Less(t, n.Fact.Run, n.Wish.Run)
+		for _, stoppedBy := range []*string{nil, &ben} {
+			for _, policy := range []container.RestartPolicy{container.RestartPolicyNever, container.RestartPolicyOnFailure} {
+				for _, seen := range states {
+					row := &ent.Container{
+						OwnerID: "user_a", Desired: w.Desired, Run: w.Run, Queued: w.Queued, StoppedBy: stoppedBy, Reserved: true, Observed: f.Observed, ObservedRun: f.Run, Failed: f.Failed,
+						EngineStartedAt: "first", CPULimit: 1000, MemoryLimit: record.GiB, AppliedCPU: 1000, AppliedMemory: record.GiB, RestartPolicy: policy,
+					}
+					n := Read(row, seen, Blame{}, now)
+					if n == nil {
+						continue
+					}
+					row.Desired, row.Run, row.Observed, row.ObservedRun, row.Failed = n.Desired, n.Wish.Run, n.Observed, n.Fact.Run, n.Failed
+					row.EngineStartedAt, row.Restarts, row.OomTold = n.EngineStartedAt, n.Restarts, n.OOMTold
+					if !n.Started.IsZero() {
+						row.StoppedBy = nil
+					}
+					row.AppliedCPU, row.AppliedMemory = record.Cores(n.Applied.NanoCPUs/1_000_000), record.Bytes(n.Applied.Memory)
+					row.StatusMessage = &n.Message
+					if n.Message == "" {
+						row.StatusMessage = nil
+					}
+					again := Read(row, seen, Blame{}, now)
+					require.Nil(t, again, "%+v %+v %+v: %+v then %+v", w, f, seen, n, again)
+					// What ended or was lost by itself is not wanted running any more,
+					// unless its policy says so.
+					if n.Exit != nil && n.Desired == container.DesiredRunning {
+						require.True(t, n.Fact.Run < n.Wish.Run || n.Wish.Queued, "%+v %+v %+v: %+v", w, f, seen, n)
+					}
+					// What rests and is not up holds no reservation, or gives it back now.
+					reachable := w.Desired != container.DesiredPaused || f.Run == w.Run // only what runs is paused
+					if reachable && n.Exit != nil && Decide(n.Wish, n.Fact) == Rest && !n.up() {
+						require.False(t, reserves(n.Wish, n.Fact), "%+v %+v %+v: %+v", w, f, seen, n)
+					}
 				}
 			}
 		}

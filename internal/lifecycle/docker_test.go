@@ -59,7 +59,10 @@ func TestD05SumOfLimitsStaysWithinQuota(t *testing.T) {
 	w.CPU = &cpu
 	_, err = h.Create(ann, w)
 	f := requireCode(t, fault.QuotaExceeded, err)
-	require.Equal(t, map[string]any{"resource": "cpu", "limit": 0.1, "used": 0.05, "requested": 0.06}, f.Details)
+	require.Equal(t, map[string]any{
+		"resource": "cpu", "limit": 0.1, "used": 0.05, "requested": 0.06,
+		"containers": []map[string]any{{"id": first.ID, "name": "one"}}, // stopping it would free enough
+	}, f.Details)
 	cpu = 0.05
 	second, err := h.Create(ann, w)
 	require.NoError(t, err)

@@ -34,6 +34,8 @@ type News struct {
 	Events []Line
 	// Again says that the restart policy starts it once more.
 	Again bool
+	// OOMTold says that an out-of-memory kill inside, in this run, was told.
+	OOMTold bool
 }
 
 // Line is a line of the timeline.
@@ -44,6 +46,12 @@ type Line struct{ Kind, Message string }
 type Blame struct {
 	// EngineEnded says that the engine itself went away or came back around it.
 	EngineEnded bool
+	// Peak is the most memory that the run was seen to use, nil where nobody looked.
+	Peak *record.Bytes
+	// LastLines are the last lines of its output.
+	LastLines []string
+	// OutOfMemory says that the engine told once more of something killed for memory.
+	OutOfMemory bool
 }
 
 // Read says what the engine's word about a container changes; nil when nothing.
@@ -51,8 +59,8 @@ type Blame struct {
 func Read(c *ent.Container, seen *engine.State, blame Blame, now time.Time) *News {
 	n := &News{
 		Fact: factOf(c), Wish: wishOf(c), Restarts: c.Restarts,
-		EngineStartedAt: c.EngineStartedAt,
-		Applied:         engine.Limits{NanoCPUs: c.AppliedCPU.Nano(), Memory: int64(c.AppliedMemory)},
+		EngineStartedAt: c.EngineStartedAt, OOMTold: c.OomTold,
+		Applied: engine.Limits{NanoCPUs: c.AppliedCPU.Nano(), Memory: int64(c.AppliedMemory)},
 	}
 	if c.StatusMessage != nil {
 		n.Message = *c.StatusMessage
@@ -62,13 +70,14 @@ func Read(c *ent.Container, seen *engine.State, blame Blame, now time.Time) *New
 		n.gone(c)
 	} else {
 		n.there(c, seen)
+		n.outOfMemory(c, seen, blame)
 		if n.ended(before.Fact) {
 			n.end(c, seen, blame, now)
 		}
 	}
 	n.Outdated = record.Cores(n.Applied.NanoCPUs/1_000_000) != c.CPULimit || record.Bytes(n.Applied.Memory) != c.MemoryLimit
 	if n.Fact == before.Fact && n.Wish == before.Wish && n.EngineStartedAt == before.EngineStartedAt &&
-		n.Applied == before.Applied && n.Message == before.Message && n.Exit == nil {
+		n.OOMTold == before.OOMTold && len(n.Events) == 0 && n.Applied == before.Applied && n.Message == before.Message && n.Exit == nil {
 		return nil
 	}
 	return n
@@ -81,8 +90,10 @@ func (n *News) gone(c *ent.Container) {
 	}
 	n.Observed, n.Fact.Run, n.Failed = container.ObservedLost, n.Wish.Run, false
 	n.Applied, n.EngineStartedAt = engine.Limits{}, ""
-	n.Desired = container.DesiredStopped
-	n.Message = "It was removed outside of MLRide. Start makes it anew, without what was written in it."
+	if !n.Wish.Queued { // who waits goes on waiting, and is made anew
+		n.Desired = container.DesiredStopped
+		n.Message = "It was removed outside of MLRide. Start makes it anew, without what was written in it."
+	}
 	n.say("lost", "The container is gone from the engine, and nobody asked for that here.")
 	if c.FinishedAt == nil && c.StartedAt != nil {
 		n.Exit = &record.Exit{Reason: record.ExitUnknown, Message: "It was removed outside of MLRide while it ran."}
@@ -95,7 +106,7 @@ func (n *News) there(c *ent.Container, seen *engine.State) {
 	n.Applied = seen.Limits
 	if seen.StartedAt != "" && seen.StartedAt != n.EngineStartedAt {
 		n.EngineStartedAt, n.Started = seen.StartedAt, seen.Started
-		n.Fact.Run, n.Failed = n.Wish.Run, false
+		n.Fact.Run, n.Failed, n.OOMTold = n.Wish.Run, false, false
 	}
 	switch seen.Status {
 	case engine.StatusCreated:
@@ -123,22 +134,44 @@ func (n *News) there(c *ent.Container, seen *engine.State) {
 	}
 }
 
+// outOfMemory: the kernel ended a program inside for memory, and the container
+// goes on, as a notebook does whose kernel died. The engine's flag stays up for
+// the rest of the run, so that it is told also when nobody listened.
+func (n *News) outOfMemory(c *ent.Container, seen *engine.State, blame Blame) {
+	if !n.up() || !seen.OOMKilled || n.OOMTold && !blame.OutOfMemory {
+		return
+	}
+	n.OOMTold = true
+	n.Message = fmt.Sprintf("A program in it was ended because memory ran out at %s%s. The container goes on; raise the limit if that was not meant.", c.MemoryLimit, seenPeak(blame.Peak))
+	n.say("out-of-memory", n.Message)
+}
+
+func seenPeak(peak *record.Bytes) string {
+	if peak == nil {
+		return ""
+	}
+	return fmt.Sprintf(" (at most %s were seen in use)", *peak)
+}
+
 // ended says whether the run that is told of has just been seen to end.
 func (n *News) ended(was Fact) bool {
 	return n.Observed == container.ObservedExited && (was.Observed != container.ObservedExited || was.Run != n.Fact.Run)
 }
 
+// end says how the run ended and what follows. Somebody asked for it if it is not
+// wanted running, or if another run is wanted by now; the wanted run itself, also
+// where it began and ended between two looks, ended by itself.
 func (n *News) end(c *ent.Container, seen *engine.State, blame Blame, now time.Time) {
 	at := seen.Finished.UTC()
 	if at.IsZero() || at.Year() < 2000 {
 		at = now.UTC()
 	}
-	asked := c.StoppedBy != nil || n.Desired == container.DesiredStopped || n.Desired == container.DesiredRemoved
+	asked := c.StoppedBy != nil && n.Fact.Run < n.Wish.Run || n.Desired == container.DesiredStopped || n.Desired == container.DesiredRemoved
 	n.Exit = explain(c, seen, asked, blame)
-	n.Exit.At = at
+	n.Exit.At, n.Exit.MemoryPeak, n.Exit.LastLines = at, blame.Peak, blame.LastLines
 	n.Message = ""
 	n.say("exited", n.Exit.Message)
-	if asked || n.Fact.Run < n.Wish.Run {
+	if asked || n.Wish.Queued || n.Fact.Run < n.Wish.Run {
 		return // it was meant to end; what is wanted next stands in the wish
 	}
 	switch {
@@ -149,6 +182,7 @@ func (n *News) end(c *ent.Container, seen *engine.State, blame Blame, now time.T
 	case c.RestartPolicy == container.RestartPolicyOnFailure && n.Exit.Reason != record.ExitCompleted && n.Restarts < maxRestarts:
 		n.Restarts++
 		n.Wish.Run++
+		n.Desired = container.DesiredRunning // it may have been frozen when it ended
 		n.Again = true
 		n.Message = fmt.Sprintf("%s It is started again (%d of %d).", n.Exit.Message, n.Restarts, maxRestarts)
 		n.say("restart", fmt.Sprintf("Its restart policy starts it again (%d of %d).", n.Restarts, maxRestarts))
@@ -177,7 +211,7 @@ func explain(c *ent.Container, seen *engine.State, asked bool, blame Blame) *rec
 	switch {
 	case seen.OOMKilled && code == killed:
 		e.Reason = record.ExitOutOfMemory
-		e.Message = fmt.Sprintf("Ran out of memory at %s. Raise the limit and start again.", c.MemoryLimit)
+		e.Message = fmt.Sprintf("Ran out of memory at %s%s. Raise the limit and start again.", c.MemoryLimit, seenPeak(blame.Peak))
 	case asked && c.StoppedBy != nil && *c.StoppedBy != c.OwnerID:
 		e.Reason, e.Message = record.ExitStoppedByAdmin, "An administrator stopped it."
 	case asked:

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/mlride/mlride/ent"
@@ -14,7 +15,6 @@ import (
 	"github.com/mlride/mlride/internal/engine"
 	"github.com/mlride/mlride/internal/live"
 	"github.com/mlride/mlride/internal/quota"
-	"github.com/mlride/mlride/internal/store"
 )
 
 // Observe writes what the engine shows for one container. It is safe to call
@@ -27,28 +27,51 @@ func (s *Service) Observe(ctx context.Context, id string) error {
 
 func (s *Service) observe(ctx context.Context, id string, blame func(engine.State) Blame) error {
 	ctx = auth.AsSystem(ctx)
+	began := s.Now()
+	ended, err := s.observeLocked(ctx, id, blame)
+	if err != nil || !ended {
+		return err
+	}
+	// An engine that went away while the end was being written was not seen to take
+	// this one down: it was not in the list yet.
+	if c := s.Connection(); !c.Connected && !c.Info.LiveRestore && c.lost.After(began) {
+		return s.resume(ctx, id)
+	}
+	return nil
+}
+
+// observeLocked is observe under the container's lock; ended says that it wrote an end.
+func (s *Service) observeLocked(ctx context.Context, id string, blame func(engine.State) Blame) (ended bool, err error) {
 	defer s.locks.lock(id)()
 	seen, err := s.look(ctx, id)
 	if err != nil {
-		return err
+		return false, err
 	}
 	row, err := s.Client.Container.Get(ctx, id)
 	if ent.IsNotFound(err) {
-		return s.removeStranger(ctx, id, seen)
+		return false, s.removeStranger(ctx, id, seen)
 	}
 	if err != nil {
-		return err
+		return false, err
 	}
 	var why Blame
 	if seen != nil {
 		why = blame(*seen)
+		why.OutOfMemory = s.kills.take(id)
+		if peak, known := s.MemoryPeak(id); known {
+			why.Peak = &peak
+		}
 	}
-	if Read(row, seen, why, s.Now()) == nil {
+	first := Read(row, seen, why, s.Now())
+	if first == nil {
 		s.tellMonitor(row, seen)
-		return nil
+		return false, nil
+	}
+	if first.Exit != nil && seen != nil {
+		why.LastLines = s.lastLines(ctx, id) // before the transaction: it asks the engine
 	}
 	var news *News
-	err = store.Tx(ctx, s.Client, func(tx *ent.Client) error {
+	err = s.tx(ctx, "observe", func(tx *ent.Client) error {
 		row, err = tx.Container.Get(ctx, id) // a verb may have changed the wish
 		if err != nil {
 			return err
@@ -60,14 +83,14 @@ func (s *Service) observe(ctx context.Context, id string, blame func(engine.Stat
 		return err
 	})
 	if ent.IsNotFound(err) {
-		return nil // removed meanwhile
+		return false, nil // removed meanwhile
 	}
 	if err != nil {
-		return fmt.Errorf("write what was seen of %s: %w", id, err)
+		return false, fmt.Errorf("write what was seen of %s: %w", id, err)
 	}
 	s.tellMonitor(row, seen)
 	if news == nil {
-		return nil
+		return false, nil
 	}
 	s.published(row, live.Updated)
 	if news.Again {
@@ -75,7 +98,7 @@ func (s *Service) observe(ctx context.Context, id string, blame func(engine.Stat
 	} else if Decide(wishOf(row), factOf(row)) != Rest || row.Reserved != reserves(wishOf(row), factOf(row)) {
 		s.queue.wake(id, row.OwnerID)
 	}
-	return nil
+	return news.Exit != nil, nil
 }
 
 // restartPause grows with each restart by ON_FAILURE: 1, 2, 4, 8, 16 s.
@@ -118,7 +141,7 @@ func (s *Service) write(ctx context.Context, tx *ent.Client, row *ent.Container,
 		SetObserved(n.Observed).SetObservedRun(n.Fact.Run).SetFailed(n.Failed).
 		SetStatus(Status(n.Wish, n.Fact)).
 		SetAppliedCPU(record.Cores(n.Applied.NanoCPUs / 1_000_000)).SetAppliedMemory(record.Bytes(n.Applied.Memory)).
-		SetEngineStartedAt(n.EngineStartedAt)
+		SetEngineStartedAt(n.EngineStartedAt).SetOomTold(n.OOMTold)
 	setMessage(up, n.Message)
 	if !n.Started.IsZero() {
 		up.SetStartedAt(n.Started.UTC()).ClearFinishedAt()
@@ -159,11 +182,41 @@ func (s *Service) save(ctx context.Context, up *ent.ContainerUpdateOne) (*ent.Co
 	return row, nil
 }
 
+// What of a run's output is kept with its end.
+const (
+	keptLines   = 10
+	keptLine    = 300
+	linesWithin = time.Second
+)
+
+// lastLines are the last lines of output, none where they cannot be had soon.
+func (s *Service) lastLines(ctx context.Context, id string) []string {
+	ctx, cancel := context.WithTimeout(ctx, linesWithin)
+	defer cancel()
+	var lines []string
+	err := s.Engine.Logs(ctx, id, engine.LogOptions{Tail: keptLines}, func(l engine.LogLine) error {
+		if len(l.Text) > keptLine {
+			l.Text = strings.ToValidUTF8(l.Text[:keptLine], "") + "…"
+		}
+		lines = append(lines, l.Text)
+		return nil
+	})
+	if err != nil {
+		s.Log.DebugContext(ctx, "the last lines could not be read", "container", id, "error", err)
+	}
+	return lines
+}
+
 // release gives back what the container reserved, notes who had it how long,
 // and says so in up, the update of the same transaction.
 func (s *Service) release(ctx context.Context, tx *ent.Client, row *ent.Container, up *ent.ContainerUpdateOne) error {
 	if err := s.Quota.Release(ctx, tx, row.OwnerID, quota.Need{Amounts: quota.Of(row)}); err != nil {
 		return err
+	}
+	if row.GpuLimit > 0 {
+		if err := s.Quota.ReleaseDevices(ctx, tx, row.ID); err != nil {
+			return err
+		}
 	}
 	if up != nil {
 		up.SetReserved(false).ClearReservedAt()

@@ -180,6 +180,30 @@ func pause(failures int) time.Duration {
 	return p/2 + rand.N(p/2)
 }
 
+// kills are the containers of which the engine told that something in them was
+// ended for memory, and at which nobody has looked since.
+type kills struct {
+	mu  sync.Mutex
+	ids map[string]bool
+}
+
+func (k *kills) add(id string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.ids == nil {
+		k.ids = map[string]bool{}
+	}
+	k.ids[id] = true
+}
+
+func (k *kills) take(id string) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	told := k.ids[id]
+	delete(k.ids, id)
+	return told
+}
+
 // hints are the ids that an event named and nobody has looked at yet, each once.
 type hints struct {
 	mu     sync.Mutex

@@ -10,10 +10,10 @@ import (
 	"github.com/mlride/mlride/ent/container"
 	"github.com/mlride/mlride/ent/record"
 	"github.com/mlride/mlride/internal/auth"
+	"github.com/mlride/mlride/internal/crash"
 	"github.com/mlride/mlride/internal/engine"
 	"github.com/mlride/mlride/internal/live"
 	"github.com/mlride/mlride/internal/quota"
-	"github.com/mlride/mlride/internal/store"
 	"github.com/mlride/mlride/internal/volume"
 )
 
@@ -27,6 +27,9 @@ const (
 	// maxTries is after how many failures in a row, about a minute, an error that
 	// might have passed is taken for one that does not.
 	maxTries = 10
+	// maxGPUTries is the same for a container with GPUs: an engine without a runtime
+	// for them fails each start, in words that no code stands for.
+	maxGPUTries = 3
 )
 
 // work carries out steps until ctx ends.
@@ -62,7 +65,10 @@ func (s *Service) advance(ctx context.Context, id string) error {
 		}
 		return nil
 	}
-	if err := s.perform(ctx, row, step); err != nil {
+	crash.Point("step." + string(step) + ".ask")
+	err = s.perform(ctx, row, step)
+	crash.Point("step." + string(step) + ".done")
+	if err != nil {
 		return s.failed(ctx, row, step, err)
 	}
 	if step == Remove {
@@ -150,6 +156,8 @@ func (s *Service) failed(ctx context.Context, row *ent.Container, step Step, err
 		return s.fail(ctx, row, "The machine's disk is full. Ask the administrator to make room, then start it again.")
 	case begins && errors.Is(err, engine.ErrRefused):
 		return s.fail(ctx, row, fmt.Sprintf("The engine will not %s it: %s", step, reason(err)))
+	case begins && row.GpuLimit > 0 && s.queue.failures(row.ID)+1 >= maxGPUTries:
+		return s.fail(ctx, row, fmt.Sprintf("The engine did not manage to give it its GPU; this machine may lack the driver or the engine's GPU runtime. Ask the administrator. The engine says: %s", reason(err)))
 	case begins && s.queue.failures(row.ID)+1 >= maxTries:
 		return s.fail(ctx, row, fmt.Sprintf("The engine did not manage to %s it in %d tries: %s", step, maxTries, reason(err)))
 	default:
@@ -186,7 +194,7 @@ func (s *Service) explainWait(ctx context.Context, row *ent.Container, message s
 func (s *Service) fail(ctx context.Context, tried *ent.Container, message string) error {
 	defer s.locks.lock(tried.ID)()
 	var row *ent.Container
-	err := store.Tx(ctx, s.Client, func(tx *ent.Client) error {
+	err := s.tx(ctx, "fail", func(tx *ent.Client) error {
 		now, err := tx.Container.Get(ctx, tried.ID)
 		if err != nil {
 			return err
@@ -224,7 +232,7 @@ func (s *Service) settle(ctx context.Context, id string) error {
 	}
 	defer s.locks.lock(id)()
 	var row *ent.Container
-	err := store.Tx(ctx, s.Client, func(tx *ent.Client) error {
+	err := s.tx(ctx, "settle", func(tx *ent.Client) error {
 		now, err := tx.Container.Get(ctx, id)
 		if err != nil {
 			return err
@@ -253,7 +261,7 @@ func (s *Service) revertLimits(ctx context.Context, id string, refused error) er
 	}
 	defer s.locks.lock(id)()
 	var row *ent.Container
-	err := store.Tx(ctx, s.Client, func(tx *ent.Client) error {
+	err := s.tx(ctx, "revert", func(tx *ent.Client) error {
 		now, err := tx.Container.Get(ctx, id)
 		if err != nil {
 			return err
@@ -289,7 +297,7 @@ func (s *Service) revertLimits(ctx context.Context, id string, refused error) er
 func (s *Service) forget(ctx context.Context, id string) error {
 	defer s.locks.lock(id)()
 	var row *ent.Container
-	err := store.Tx(ctx, s.Client, func(tx *ent.Client) error {
+	err := s.tx(ctx, "forget", func(tx *ent.Client) error {
 		var err error
 		if row, err = tx.Container.Get(ctx, id); err != nil {
 			return err

@@ -11,9 +11,11 @@ import (
 
 	"github.com/mlride/mlride/ent"
 	"github.com/mlride/mlride/ent/record"
+	"github.com/mlride/mlride/internal/crash"
 	"github.com/mlride/mlride/internal/engine"
 	"github.com/mlride/mlride/internal/live"
 	"github.com/mlride/mlride/internal/quota"
+	"github.com/mlride/mlride/internal/store"
 	"github.com/mlride/mlride/internal/volume"
 )
 
@@ -52,6 +54,8 @@ type Options struct {
 	Watched func(id string) bool
 	// MemoryInUse is the newest sample of a running container.
 	MemoryInUse func(id string) (record.Bytes, bool)
+	// MemoryPeak is the most that its present run was seen to use.
+	MemoryPeak func(id string) (record.Bytes, bool)
 	// ImageMissing is told of an image that the engine turned out not to have;
 	// ImageEvent of what the engine says of images.
 	ImageMissing, ImageEvent func(id string)
@@ -65,7 +69,9 @@ type Service struct {
 	queue      *queue
 	hints      *hints
 	locks      keyed
+	kills      kills
 	connection connection
+	door       sync.Mutex // held by whoever lets in those who wait
 	tried      chan struct{}
 	triedOnce  sync.Once
 }
@@ -84,6 +90,9 @@ func New(o Options) *Service {
 	}
 	if o.MemoryInUse == nil {
 		o.MemoryInUse = func(string) (record.Bytes, bool) { return 0, false }
+	}
+	if o.MemoryPeak == nil {
+		o.MemoryPeak = func(string) (record.Bytes, bool) { return 0, false }
 	}
 	if o.ImageMissing == nil {
 		o.ImageMissing = ignore
@@ -108,6 +117,7 @@ func (s *Service) FirstTry() <-chan struct{} { return s.tried }
 func (s *Service) Run(ctx context.Context) {
 	var wait sync.WaitGroup
 	wait.Go(func() { s.follow(ctx) })
+	wait.Go(func() { s.usher(ctx) })
 	for range observers {
 		wait.Go(func() { s.observeHints(ctx) })
 	}
@@ -115,4 +125,16 @@ func (s *Service) Run(ctx context.Context) {
 		wait.Go(func() { s.work(ctx) })
 	}
 	wait.Wait()
+}
+
+// tx is a transaction with a boundary on each side of its commit, at which a test
+// may end the server.
+func (s *Service) tx(ctx context.Context, name string, do func(tx *ent.Client) error) error {
+	err := store.Tx(ctx, s.Client, func(tx *ent.Client) error {
+		err := do(tx)
+		crash.Point(name + ".commit")
+		return err
+	})
+	crash.Point(name + ".committed")
+	return err
 }

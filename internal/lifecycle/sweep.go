@@ -13,7 +13,6 @@ import (
 	"github.com/mlride/mlride/internal/engine"
 	"github.com/mlride/mlride/internal/live"
 	"github.com/mlride/mlride/internal/quota"
-	"github.com/mlride/mlride/internal/store"
 )
 
 const (
@@ -25,6 +24,10 @@ const (
 	// comingBack is how long before the engine is up it may have stopped what its
 	// crash left running: it does so first, and grants each its grace.
 	comingBack = 15 * time.Second
+	// lookAgain is how long after a look that did not succeed the next one comes.
+	lookAgain = time.Second
+	// oomPause is how long after a kill for memory the container is looked at.
+	oomPause = 300 * time.Millisecond
 	// The pauses between tries to reach the engine.
 	firstRetry = 100 * time.Millisecond
 	lastRetry  = 3 * time.Second
@@ -122,6 +125,13 @@ func (s *Service) heard(e engine.Event) {
 	s.connection.set(func(c *Connection) { c.LastEvent = e.At })
 	switch e.Kind {
 	case engine.ContainerEvent:
+		if e.Action == "oom" {
+			// The end of the container, if it was its first process, comes a moment
+			// later and then says all.
+			s.kills.add(e.ID)
+			time.AfterFunc(oomPause, func() { s.hints.add(e.ID) })
+			return
+		}
 		s.hints.add(e.ID)
 	case engine.ImageEvent:
 		s.ImageEvent(e.ID)
@@ -187,7 +197,7 @@ func (s *Service) disconnected(ctx context.Context, cause error) {
 func (s *Service) resume(ctx context.Context, id string) error {
 	defer s.locks.lock(id)()
 	var row *ent.Container
-	err := store.Tx(ctx, s.Client, func(tx *ent.Client) error {
+	err := s.tx(ctx, "resume", func(tx *ent.Client) error {
 		now, err := tx.Container.Get(ctx, id)
 		if err != nil {
 			return err
@@ -203,6 +213,9 @@ func (s *Service) resume(ctx context.Context, id string) error {
 		w.Desired, w.Run = container.DesiredRunning, w.Run+1
 		up := now.Update().SetDesired(w.Desired).SetRun(w.Run).SetStatus(Status(w, f)).SetLastExit(&exit).ClearStatusMessage()
 		if !now.Reserved {
+			if _, err := s.Quota.TakeDevices(ctx, tx, id, now.GpuLimit, now.GpuDevices); err != nil {
+				return err // its GPU was given to another meanwhile: it rests
+			}
 			if err := s.Quota.Retake(ctx, tx, now.OwnerID, quota.Of(now)); err != nil {
 				return err
 			}
@@ -265,6 +278,7 @@ func (s *Service) sweep(ctx context.Context, blame func(engine.State) Blame) err
 	for id := range seen { // in the engine, and no row when the list was made
 		look(id)
 	}
+	wrong = append(wrong, s.letInWaiting(ctx))
 	if err := s.Quota.Audit(ctx); err != nil {
 		s.Log.ErrorContext(ctx, "the ledger and what exists differ", "error", err)
 	}
@@ -300,7 +314,14 @@ func (s *Service) observeHints(ctx context.Context) {
 		if !ok {
 			return
 		}
-		if err := s.Observe(ctx, id); err != nil && ctx.Err() == nil && !errors.Is(err, engine.ErrUnreachable) {
+		err := s.Observe(ctx, id)
+		if err == nil || ctx.Err() != nil {
+			continue
+		}
+		// The event is gone, and the next sweep may be half a minute away. An engine
+		// that is lost is compared with everything when it comes back.
+		time.AfterFunc(lookAgain, func() { s.hints.add(id) })
+		if !errors.Is(err, engine.ErrUnreachable) {
 			s.Log.WarnContext(ctx, "looking at a container did not succeed", "container", id, "error", err)
 		}
 	}

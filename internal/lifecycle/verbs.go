@@ -40,7 +40,7 @@ func (s *Service) Create(ctx context.Context, w Wanted) (*ent.Container, error) 
 	}
 	var row *ent.Container
 	fresh := false
-	err = store.Tx(ctx, s.Client, func(tx *ent.Client) error {
+	err = s.tx(ctx, "create", func(tx *ent.Client) error {
 		if row, err = s.byKey(ctx, tx, v.UserID, w.IdempotencyKey); row != nil || err != nil {
 			return err
 		}
@@ -55,11 +55,12 @@ func (s *Service) Create(ctx context.Context, w Wanted) (*ent.Container, error) 
 		return nil, err
 	}
 	row = row.Unwrap()
-	if fresh {
-		s.published(row, live.Created)
-		s.queue.wake(row.ID, row.OwnerID)
+	if !fresh {
+		return row, nil
 	}
-	return row, nil
+	s.published(row, live.Created)
+	s.queue.wake(row.ID, row.OwnerID)
+	return s.placed(ctx, row)
 }
 
 // byKey is the container that the same key made within a day; an older one
@@ -96,12 +97,17 @@ func (s *Service) insert(ctx context.Context, tx *ent.Client, v auth.Viewer, p p
 	if taken {
 		return nil, fault.New(fault.Conflict, "%s", nameTaken(p.Name)).With("field", "name")
 	}
-	if err := s.Quota.Reserve(ctx, tx, v.UserID, p.need()); err != nil {
+	got, err := s.take(ctx, tx, asking{owner: v.UserID, need: p.need(), queue: p.Queue})
+	if err != nil {
 		return nil, err
 	}
-	w, f := Wish{Desired: container.DesiredStopped}, Fact{Observed: container.ObservedAbsent}
+	w, f := Wish{Desired: container.DesiredStopped, Unbound: p.limits.GPU > 0}, Fact{Observed: container.ObservedAbsent}
 	create := tx.Container.Create()
-	if p.Start {
+	switch {
+	case got.queued:
+		w = Wish{Desired: container.DesiredRunning, Run: 1, Queued: true}
+		create.SetQueued(true).SetQueuedAt(s.Now().UTC())
+	case p.Start:
 		w = Wish{Desired: container.DesiredRunning, Run: 1}
 		create.SetReserved(true).SetReservedAt(s.Now().UTC())
 	}
@@ -114,6 +120,15 @@ func (s *Service) insert(ctx context.Context, tx *ent.Client, v auth.Viewer, p p
 		Save(ctx)
 	if err != nil {
 		return nil, err
+	}
+	if row.Reserved && p.limits.GPU > 0 {
+		devices, err := s.Quota.TakeDevices(ctx, tx, row.ID, p.limits.GPU, nil)
+		if err != nil {
+			return nil, err
+		}
+		if row, err = row.Update().SetGpuDevices(devices).Save(ctx); err != nil {
+			return nil, err
+		}
 	}
 	if err := s.Volumes.Attach(ctx, tx, row.ID, p.Mounts, p.Workspace); err != nil {
 		return nil, err
@@ -145,7 +160,7 @@ func (s *Service) change(ctx context.Context, id, verb, message string, do func(
 	}
 	var row *ent.Container
 	changed := false
-	err := store.Tx(ctx, s.Client, func(tx *ent.Client) error {
+	err := s.tx(ctx, verb, func(tx *ent.Client) error {
 		var err error
 		if row, err = tx.Container.Get(ctx, id); err != nil {
 			return err
@@ -160,7 +175,13 @@ func (s *Service) change(ctx context.Context, id, verb, message string, do func(
 		if failed, set := up.Mutation().Failed(); set {
 			fact.Failed = failed
 		}
-		up.SetDesired(wish.Desired).SetRun(wish.Run).SetStatus(Status(*wish, fact))
+		up.SetDesired(wish.Desired).SetRun(wish.Run).SetStatus(Status(*wish, fact)).SetQueued(wish.Queued)
+		switch {
+		case !wish.Queued:
+			up.ClearQueuedAt().ClearQueuePosition()
+		case !row.Queued:
+			up.SetQueuedAt(s.Now().UTC())
+		}
 		if err := s.told(ctx, tx, row, verb, message); err != nil {
 			return err
 		}
@@ -174,55 +195,64 @@ func (s *Service) change(ctx context.Context, id, verb, message string, do func(
 		return nil, err
 	}
 	row = row.Unwrap()
-	if changed {
-		s.published(row, live.Updated)
-		s.queue.wake(row.ID, row.OwnerID)
+	if !changed {
+		return row, nil
 	}
-	return row, nil
+	s.published(row, live.Updated)
+	s.queue.wake(row.ID, row.OwnerID)
+	return s.placed(ctx, row)
 }
 
-// Start wants it running. One that runs, or is about to, is left alone; a
-// frozen one goes on.
+// Start wants it running. One that runs, or is about to, or waits already, is left
+// alone; a frozen one goes on. With queue it waits where the machine is full.
 func (s *Service) Start(ctx context.Context, id string, queue bool) (*ent.Container, error) {
 	return s.change(ctx, id, "start", "Start was asked for.", func(tx *ent.Client, row *ent.Container, up *ent.ContainerUpdateOne) (*Wish, error) {
 		switch row.Desired {
 		case container.DesiredRunning:
 			return nil, nil
 		case container.DesiredPaused:
-			return &Wish{container.DesiredRunning, row.Run}, nil
+			return &Wish{Desired: container.DesiredRunning, Run: row.Run}, nil
 		case container.DesiredRemoved:
 			return nil, invalid(row, "start")
 		case container.DesiredStopped:
 		}
-		return s.again(ctx, tx, row, up)
+		return s.again(ctx, tx, row, up, queue)
 	})
 }
 
 // again wants a new run, and reserves for it.
-func (s *Service) again(ctx context.Context, tx *ent.Client, row *ent.Container, up *ent.ContainerUpdateOne) (*Wish, error) {
+func (s *Service) again(ctx context.Context, tx *ent.Client, row *ent.Container, up *ent.ContainerUpdateOne, queue bool) (*Wish, error) {
 	img, err := tx.Image.Get(ctx, row.ImageID)
 	if err != nil {
 		return nil, err
 	}
-	if missing := row.Observed == container.ObservedLost || row.Observed == container.ObservedAbsent; missing {
+	wish := &Wish{Desired: container.DesiredRunning, Run: row.Run + 1}
+	if !made(row) {
 		if err := ready(img); err != nil {
 			return nil, err // it has to be made anew from the image
 		}
 	}
 	if !row.Reserved {
-		if err := s.Quota.Reserve(ctx, tx, row.OwnerID, quota.Need{Amounts: quota.Of(row)}); err != nil {
+		got, err := s.take(ctx, tx, asking{owner: row.OwnerID, need: quota.Need{Amounts: quota.Of(row)}, queue: queue, row: row})
+		if err != nil {
 			return nil, err
 		}
-		up.SetReserved(true).SetReservedAt(s.Now().UTC())
+		if wish.Queued = got.queued; !got.queued {
+			up.SetReserved(true).SetReservedAt(s.Now().UTC())
+			if row.GpuLimit > 0 {
+				up.SetGpuDevices(got.devices)
+			}
+		}
 	}
 	up.SetFailed(false).SetRestarts(0).ClearStatusMessage()
 	if row.Observed != container.ObservedRunning && row.Observed != container.ObservedPaused {
 		up.ClearStoppedBy()
 	}
-	return &Wish{container.DesiredRunning, row.Run + 1}, nil
+	return wish, nil
 }
 
-// Stop wants it stopped: its program is asked to end, and killed after grace.
+// Stop wants it stopped: its program is asked to end, and killed after grace. One
+// that waits for room leaves the queue.
 func (s *Service) Stop(ctx context.Context, id string, grace time.Duration) (*ent.Container, error) {
 	if err := checkGrace(grace); err != nil {
 		return nil, err
@@ -235,8 +265,11 @@ func (s *Service) Stop(ctx context.Context, id string, grace time.Duration) (*en
 			return nil, invalid(row, "stop")
 		case container.DesiredRunning, container.DesiredPaused:
 		}
-		up.SetStoppedBy(auth.Of(ctx).UserID).SetStopGrace(seconds(grace)).ClearStatusMessage()
-		return &Wish{container.DesiredStopped, row.Run}, nil
+		up.SetStopGrace(seconds(grace)).ClearStatusMessage()
+		if !row.Queued {
+			up.SetStoppedBy(auth.Of(ctx).UserID)
+		}
+		return &Wish{Desired: container.DesiredStopped, Run: row.Run, Unbound: wishOf(row).Unbound}, nil
 	})
 }
 
@@ -249,7 +282,10 @@ func (s *Service) Restart(ctx context.Context, id string, grace time.Duration) (
 		if row.Desired == container.DesiredRemoved {
 			return nil, invalid(row, "restart")
 		}
-		wish, err := s.again(ctx, tx, row, up)
+		if row.Queued {
+			return nil, nil // it will be started as it is
+		}
+		wish, err := s.again(ctx, tx, row, up, false)
 		if err == nil && (row.Observed == container.ObservedRunning || row.Observed == container.ObservedPaused) {
 			up.SetStoppedBy(auth.Of(ctx).UserID).SetStopGrace(seconds(grace))
 		}
@@ -266,7 +302,7 @@ func (s *Service) Pause(ctx context.Context, id string) (*ent.Container, error) 
 		case row.Status != container.StatusRunning:
 			return nil, invalid(row, "pause", container.StatusRunning)
 		}
-		return &Wish{container.DesiredPaused, row.Run}, nil
+		return &Wish{Desired: container.DesiredPaused, Run: row.Run}, nil
 	})
 }
 
@@ -279,7 +315,7 @@ func (s *Service) Unpause(ctx context.Context, id string) (*ent.Container, error
 		case row.Desired != container.DesiredPaused:
 			return nil, invalid(row, "unpause", container.StatusPaused)
 		}
-		return &Wish{container.DesiredRunning, row.Run}, nil
+		return &Wish{Desired: container.DesiredRunning, Run: row.Run}, nil
 	})
 }
 
@@ -295,7 +331,7 @@ func (s *Service) Remove(ctx context.Context, id string) (*ent.Container, error)
 			return nil, nil
 		}
 		up.SetStoppedBy(auth.Of(ctx).UserID).ClearStatusMessage()
-		return &Wish{container.DesiredRemoved, row.Run}, nil
+		return &Wish{Desired: container.DesiredRemoved, Run: row.Run}, nil
 	})
 }
 
@@ -323,7 +359,8 @@ func (s *Service) Update(ctx context.Context, id string, e Edit) (*ent.Container
 			return nil, invalid(row, "update")
 		}
 		up.SetNillableName(e.Name).SetNillableRestartPolicy(e.RestartPolicy)
-		return &Wish{row.Desired, row.Run}, s.editLimits(ctx, tx, row, up, e)
+		wish := wishOf(row)
+		return &wish, s.editLimits(ctx, tx, row, up, e)
 	})
 	if ent.IsConstraintError(err) {
 		return nil, fault.New(fault.Conflict, "%s", nameTaken(*e.Name)).With("field", "name").Because(err)
@@ -376,7 +413,7 @@ func (s *Service) editLimits(ctx context.Context, tx *ent.Client, row *ent.Conta
 	}
 	if row.Reserved {
 		more, less := difference(now, old)
-		if err := s.Quota.Reserve(ctx, tx, row.OwnerID, quota.Need{Amounts: more}); err != nil {
+		if _, err := s.take(ctx, tx, asking{owner: row.OwnerID, need: quota.Need{Amounts: more}, row: row}); err != nil {
 			return err
 		}
 		if err := s.Quota.Release(ctx, tx, row.OwnerID, quota.Need{Amounts: less}); err != nil {

@@ -69,6 +69,7 @@ type target struct {
 	last     reading
 	newest   Sample
 	known    bool // newest is one
+	peak     record.Bytes
 }
 
 // New returns a service; nothing is sampled before Run.
@@ -200,7 +201,7 @@ func (s *Service) noted(t *target, now reading) {
 		}
 		return
 	}
-	t.last, t.newest, t.known = now, sample, true
+	t.last, t.newest, t.known, t.peak = now, sample, true, max(t.peak, sample.Memory)
 	for w := range s.watchers {
 		w.offer(sample)
 	}
@@ -252,6 +253,17 @@ func (s *Service) Latest(id string) (Sample, bool) {
 func (s *Service) MemoryInUse(id string) (record.Bytes, bool) {
 	sample, known := s.Latest(id)
 	return sample.Memory, known
+}
+
+// MemoryPeak is the most that a container's present run was seen to use; false
+// when it does not run.
+func (s *Service) MemoryPeak(id string) (record.Bytes, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if t := s.targets[id]; t != nil {
+		return t.peak, t.known
+	}
+	return 0, false
 }
 
 // TotalMemory is what all running containers use together.

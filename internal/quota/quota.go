@@ -105,35 +105,51 @@ func (s *Service) Machine(ctx context.Context) (Capacity, Amounts, error) {
 // Admit says what stands in the way of need for the owner now, and the most
 // that one container could have. client may be that of a transaction.
 func (s *Service) Admit(ctx context.Context, client *ent.Client, owner string, need Need) ([]Problem, Amounts, error) {
-	q, h, err := rows(auth.AsSystem(ctx), client, owner)
+	b, err := s.Books(ctx, client, owner)
 	if err != nil {
 		return nil, Amounts{}, err
 	}
-	c := s.Policy.CapacityOf(h)
-	return Problems(q, h, c, need), Largest(q, h, c), nil
+	return b.Problems(need), b.Largest(), nil
 }
 
-func rows(ctx context.Context, client *ent.Client, owner string) (*ent.Quota, *ent.Host, error) {
-	q, err := client.Quota.Query().Where(quota.UserID(owner)).Only(ctx)
-	if err != nil {
-		return nil, nil, fmt.Errorf("read quota of %s: %w", owner, err)
+// Books reads what a decision about the owner is made on. Room is kept for all
+// who wait: whoever does not wait comes after them.
+func (s *Service) Books(ctx context.Context, client *ent.Client, owner string) (Books, error) {
+	ctx = auth.AsSystem(ctx)
+	b := Books{}
+	var err error
+	if b.Quota, err = client.Quota.Query().Where(quota.UserID(owner)).Only(ctx); err != nil {
+		return b, fmt.Errorf("read quota of %s: %w", owner, err)
 	}
-	h, err := client.Host.Query().Where(host.Name(hostName)).Only(ctx)
-	if err != nil {
-		return nil, nil, fmt.Errorf("read the host's ledger: %w", err)
+	if b.Host, err = client.Host.Query().Where(host.Name(hostName)).Only(ctx); err != nil {
+		return b, fmt.Errorf("read the host's ledger: %w", err)
 	}
-	return q, h, nil
+	b.Capacity = s.Policy.CapacityOf(b.Host)
+	waiting, err := s.Waiting(ctx, client)
+	if err != nil {
+		return b, err
+	}
+	for _, w := range waiting {
+		if !w.Stuck {
+			b.Held = b.Held.plus(w.Amounts)
+		}
+	}
+	return b, nil
 }
 
 // Reserve takes need from the owner's quota and the machine, or takes nothing
 // and says why not. tx is the client of the transaction of the cause.
 func (s *Service) Reserve(ctx context.Context, tx *ent.Client, owner string, need Need) error {
-	problems, _, err := s.Admit(ctx, tx, owner, need)
+	b, err := s.Books(ctx, tx, owner)
 	if err != nil {
 		return err
 	}
-	if len(problems) > 0 {
-		return refusal(problems)
+	return s.reserve(ctx, tx, owner, need, b)
+}
+
+func (s *Service) reserve(ctx context.Context, tx *ent.Client, owner string, need Need, b Books) error {
+	if problems := b.Problems(need); len(problems) > 0 {
+		return Refusal(problems)
 	}
 	return s.take(ctx, tx, owner, need, true)
 }
@@ -146,7 +162,8 @@ func (s *Service) Retake(ctx context.Context, tx *ent.Client, owner string, a Am
 	return s.take(ctx, tx, owner, Need{Amounts: a}, false)
 }
 
-func refusal(problems []Problem) error {
+// Refusal is all problems as one error.
+func Refusal(problems []Problem) *fault.Fault {
 	f := problems[0].Fault()
 	for _, p := range problems[1:] {
 		f.Message += " " + p.Message

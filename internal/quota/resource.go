@@ -80,6 +80,6 @@ func (r resource) tooLarge(alone, asked int64) string {
 }
 
 func (r resource) machineFull(together, used, asked int64) string {
-	return fmt.Sprintf("The machine is full: of %s %s for containers %s are reserved, and this asks for %s. Try again when others have stopped theirs, or ask for less.",
+	return fmt.Sprintf("The machine is full: of %s %s for containers %s are reserved or kept for those who wait, and this asks for %s. Wait for room, or ask for less.",
 		r.say(together), r.noun, r.say(used), r.say(asked))
 }
