@@ -94,3 +94,25 @@ func devicesTaken(asked, free int, madeWith []string) error {
 func (s *Service) ReleaseDevices(ctx context.Context, tx *ent.Client, containerID string) error {
 	return tx.Device.Update().Where(device.ContainerID(containerID)).ClearContainerID().Exec(auth.AsSystem(ctx))
 }
+
+// misheld says which container holds another number of GPUs than it reserves.
+func misheld(containers []*ent.Container, held []*ent.Device) error {
+	counts := map[string]int{}
+	for _, d := range held {
+		counts[*d.ContainerID]++
+	}
+	for _, c := range containers {
+		booked := 0
+		if c.Reserved {
+			booked = c.GpuLimit
+		}
+		if counts[c.ID] != booked {
+			return fmt.Errorf("quota: %s holds %d GPUs and reserves %d", c.ID, counts[c.ID], booked)
+		}
+		delete(counts, c.ID)
+	}
+	for id := range counts {
+		return fmt.Errorf("quota: GPUs are held by %s, which is not there", id)
+	}
+	return nil
+}

@@ -6,6 +6,7 @@ package quota
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/mlride/mlride/ent"
 	"github.com/mlride/mlride/ent/container"
+	"github.com/mlride/mlride/ent/device"
 	"github.com/mlride/mlride/ent/host"
 	"github.com/mlride/mlride/ent/image"
 	"github.com/mlride/mlride/ent/quota"
@@ -446,7 +448,7 @@ func (s *Service) Audit(ctx context.Context) error {
 			return err
 		}
 		containers, err := tx.Container.Query().
-			Select(container.FieldOwnerID, container.FieldReserved, container.FieldCPULimit, container.FieldMemoryLimit, container.FieldGpuLimit).All(ctx)
+			Select(container.FieldID, container.FieldOwnerID, container.FieldReserved, container.FieldCPULimit, container.FieldMemoryLimit, container.FieldGpuLimit).All(ctx)
 		if err != nil {
 			return err
 		}
@@ -458,7 +460,11 @@ func (s *Service) Audit(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		wrong = difference(quotas, h, containers, images)
+		devices, err := tx.Device.Query().Where(device.ContainerIDNotNil()).All(ctx)
+		if err != nil {
+			return err
+		}
+		wrong = errors.Join(difference(quotas, h, containers, images), misheld(containers, devices))
 		return nil
 	})
 	if err != nil {
