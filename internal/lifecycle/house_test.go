@@ -40,6 +40,7 @@ type house struct {
 	feed    *live.Feed
 	quota   *quota.Service
 	volumes *volume.Service
+	policy  quota.Policy
 	stop    func()
 	image   string
 	// connected gets a word each time the engine was reached and compared.
@@ -60,6 +61,7 @@ func onDocker(t *testing.T) *house {
 func newHouse(t *testing.T, eng engine.Engine) *house {
 	t.Helper()
 	h := &house{t: t, engine: eng, path: filepath.Join(t.TempDir(), "mlride.db"), connected: make(chan struct{}, 1)}
+	h.policy = quota.Policy{OvercommitCPU: 100, OvercommitMemory: 100}
 	h.open()
 	t.Cleanup(func() { h.close() })
 	return h
@@ -76,7 +78,7 @@ func (h *house) open() {
 	log := slog.New(slog.DiscardHandler)
 	h.quota, err = quota.New(ctx, quota.Options{
 		Client: h.store.Client, Feed: h.feed, Default: roomy, Log: log, Now: time.Now,
-		Policy: quota.Policy{OvercommitCPU: 100, OvercommitMemory: 100},
+		Policy: h.policy,
 	})
 	require.NoError(h.t, err)
 	h.volumes = volume.New(volume.Options{Client: h.store.Client, Engine: h.engine, Quota: h.quota, Feed: h.feed, Log: log, Now: time.Now, Trash: time.Hour})

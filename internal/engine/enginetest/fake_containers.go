@@ -18,6 +18,7 @@ type box struct {
 	image    string
 	broken   bool
 	program  program
+	devices  []string
 	log      []engine.LogLine
 	used     int64 // memory
 	cpu      int64
@@ -126,6 +127,7 @@ func (f *Fake) Create(ctx context.Context, spec engine.Spec) error {
 				ID: spec.ID, Owner: spec.Owner, Status: engine.StatusCreated, EngineID: f.hash(), Limits: spec.Limits,
 			},
 			instance: f.instance, image: image, broken: f.images[image].Broken, program: parse(spec.Command),
+			devices: spec.Devices,
 		}
 		f.boxes[f.name(spec.ID)] = b
 		f.tell(b, "create")

@@ -35,6 +35,23 @@ func (f *Fake) OOM(id string) {
 	})
 }
 
+// OOMInside makes the kernel end a program in it for want of memory; the first
+// one goes on.
+func (f *Fake) OOMInside(id string) {
+	f.outside(id, func(b *box) {
+		if b.runs() {
+			b.OOMKilled = true
+			f.tell(b, "oom")
+		}
+	})
+}
+
+// DevicesOf are the GPUs that it was made with.
+func (f *Fake) DevicesOf(id string) (devices []string) {
+	f.outside(id, func(b *box) { devices = b.devices })
+	return devices
+}
+
 // Revive starts it, as an administrator might by hand.
 func (f *Fake) Revive(id string) {
 	f.outside(id, func(b *box) {
