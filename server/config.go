@@ -48,6 +48,8 @@ type Config struct {
 	StarterImage Image  `env:"MLRIDE_STARTER_IMAGE" default:"mlride-starter:latest" placeholder:"REFERENCE" help:"Image of the engine that is offered to everybody from the start, if it is there."`
 	NetworkPool  Pool   `env:"MLRIDE_NETWORK_POOL" default:"10.201.0.0/16" placeholder:"NETWORK" help:"IPv4 network that is cut into one for each user."`
 
+	GPUs GPUs `name:"gpus" env:"MLRIDE_GPUS" default:"auto" placeholder:"LIST" help:"GPUs that containers may have, as 0=A100,1=A100 in the engine's own ids; auto asks the vendor's tool, off gives none."`
+
 	Registration string `env:"MLRIDE_REGISTRATION" enum:",open,closed,invite" default:"" placeholder:"MODE" help:"Who may register: open, closed or invite; open on a loopback address and else closed when not given."`
 	SetupCode    string `env:"MLRIDE_SETUP_CODE" placeholder:"CODE" help:"Code that the first account needs off loopback; made up and printed when not given."`
 	Contact      string `env:"MLRIDE_CONTACT" placeholder:"TEXT" help:"Whom to ask for help; shown at sign-in and in refusals."`

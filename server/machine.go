@@ -10,6 +10,7 @@ import (
 	"github.com/mlride/mlride/ent/record"
 	"github.com/mlride/mlride/graph/generated"
 	"github.com/mlride/mlride/internal/account"
+	"github.com/mlride/mlride/internal/fault"
 	"github.com/mlride/mlride/internal/quota"
 )
 
@@ -74,13 +75,46 @@ func (h *house) System(ctx context.Context) (*generated.System, error) {
 	if err := unix.Statfs(h.config.Data, &disk); err != nil {
 		return nil, err
 	}
+	gpus, err := h.gpus(ctx)
+	if err != nil {
+		return nil, err
+	}
 	block := uint64(disk.Bsize) //nolint:gosec // the kernel's block size is positive
 	return &generated.System{
 		Version: h.version, Engine: h.engineInfo(),
 		Capacity: amounts(capacity.Together), Reserved: amounts(reserved), UsedMemory: h.monitor.TotalMemory(),
 		Users: users, Images: images, Containers: containers,
-		DiskFree: record.Bytes(disk.Bavail * block), DiskUsed: record.Bytes((disk.Blocks - disk.Bfree) * block),
+		Gpus: gpus, Queued: queued(containers),
+		HostProtection: &generated.HostProtection{Message: "Nobody has looked yet.", Commands: []string{}},
+		DiskFree:       record.Bytes(disk.Bavail * block), DiskUsed: record.Bytes((disk.Blocks - disk.Bfree) * block),
 	}, nil
+}
+
+func (h *house) gpus(ctx context.Context) ([]*generated.GpuDevice, error) {
+	rows, err := h.quota.Devices(ctx)
+	if err != nil {
+		return nil, err
+	}
+	list := make([]*generated.GpuDevice, len(rows))
+	for i, row := range rows {
+		list[i] = &generated.GpuDevice{ID: row.Device, Name: row.Name, Present: row.Present}
+		if row.ContainerID == nil {
+			continue
+		}
+		if list[i].HeldBy, err = h.lifecycle.Get(ctx, *row.ContainerID); err != nil && fault.CodeOf(err) != fault.NotFound {
+			return nil, err
+		}
+	}
+	return list, nil
+}
+
+func queued(counts []*generated.StatusCount) int {
+	for _, c := range counts {
+		if c.Status == container.StatusQueued {
+			return c.Count
+		}
+	}
+	return 0
 }
 
 func amounts(a quota.Amounts) *generated.ResourceAmounts {

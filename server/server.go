@@ -167,7 +167,10 @@ func (h *house) features(ctx context.Context, feed *live.Feed) error {
 		MemoryPeak:   h.monitor.MemoryPeak,
 		ImageMissing: h.images.Observe,
 		ImageEvent:   h.images.Observe,
-		Connected:    func(context.Context, engine.Info) { h.images.EngineUp() },
+		Connected: func(ctx context.Context, info engine.Info) {
+			h.findGPUs(ctx, info)
+			h.images.EngineUp()
+		},
 	})
 	h.resolver = &graph.Resolver{
 		Account: h.accounts, Images: h.images, Lifecycle: h.lifecycle, Quota: h.quota, Monitor: h.monitor, Volumes: h.volumes, Machine: h,

@@ -22,7 +22,7 @@ type Device struct{ ID, Name string }
 // somebody holds it, and given to nobody.
 func (s *Service) SetDevices(ctx context.Context, found []Device) error {
 	ctx = auth.AsSystem(ctx)
-	return store.Tx(ctx, s.Client, func(tx *ent.Client) error {
+	err := store.Tx(ctx, s.Client, func(tx *ent.Client) error {
 		if err := tx.Device.Update().SetPresent(false).Exec(ctx); err != nil {
 			return err
 		}
@@ -39,6 +39,10 @@ func (s *Service) SetDevices(ctx context.Context, found []Device) error {
 		}
 		return tx.Host.Update().Where(host.Name(hostName)).SetGpu(len(found)).Exec(ctx)
 	})
+	if err == nil {
+		s.roomChanged()
+	}
+	return err
 }
 
 // Devices are all GPUs, those that are gone and held too.

@@ -77,9 +77,16 @@ func (s *Service) Give(ctx context.Context, tx *ent.Client, userID string) error
 
 // SetMachine notes what the engine says that its machine has.
 func (s *Service) SetMachine(ctx context.Context, cpus record.Cores, memory record.Bytes) error {
-	return s.Client.Host.Update().Where(host.Name(hostName)).
+	err := s.Client.Host.Update().Where(host.Name(hostName)).
 		SetCPU(cpus).SetMemory(memory).Exec(auth.AsSystem(ctx))
+	if err == nil {
+		s.roomChanged()
+	}
+	return err
 }
+
+// roomChanged tells those who let in whoever waits: it is nobody's own usage.
+func (s *Service) roomChanged() { s.Feed.Publish(live.Change{Kind: live.Usage, Op: live.Updated}) }
 
 // SetBoot notes when the engine began, and says whether that is news: whether
 // it restarted since it was last noted. A zero time is not known and no news.
