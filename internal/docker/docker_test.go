@@ -10,6 +10,7 @@ import (
 	cerrdefs "github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/image"
+	"github.com/docker/docker/api/types/volume"
 	"github.com/docker/docker/client"
 
 	"github.com/mlride/mlride/internal/docker/dockertest"
@@ -131,6 +132,19 @@ func (h *host) Stranger(id string) func() bool {
 		now, err := h.c.ContainerInspect(ctx, made.ID)
 		h.must(err)
 		return now.State.Running && now.RestartCount == 0
+	}
+}
+
+func (h *host) StrangersVolume(id string) func() bool {
+	h.t.Helper()
+	name := dockertest.ContainerName(h.instance, id)
+	made, err := h.c.VolumeCreate(ctx, volume.CreateOptions{Name: name, Labels: map[string]string{"mlride.id": id, "mlride.instance": "another"}})
+	h.must(err)
+	h.t.Cleanup(func() { h.must(h.c.VolumeRemove(ctx, name, false)) })
+	return func() bool {
+		now, err := h.c.VolumeInspect(ctx, name)
+		h.must(err)
+		return now.CreatedAt == made.CreatedAt
 	}
 }
 
