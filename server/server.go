@@ -166,7 +166,10 @@ func (h *house) features(ctx context.Context, feed *live.Feed) error {
 		MemoryInUse:  h.monitor.MemoryInUse,
 		ImageMissing: h.images.Observe,
 		ImageEvent:   h.images.Observe,
-		Connected:    func(context.Context, engine.Info) { h.images.EngineUp() },
+		Connected: func(context.Context, engine.Info) {
+			h.images.EngineUp()
+			h.volumes.EngineUp()
+		},
 	})
 	h.resolver = &graph.Resolver{
 		Account: h.accounts, Images: h.images, Lifecycle: h.lifecycle, Quota: h.quota, Monitor: h.monitor, Volumes: h.volumes, Machine: h,

@@ -23,6 +23,7 @@ import (
 	"github.com/mlride/mlride/internal/live"
 	"github.com/mlride/mlride/internal/quota"
 	"github.com/mlride/mlride/internal/store"
+	"github.com/mlride/mlride/internal/volume"
 )
 
 // patience is how long a test waits for what must come; nothing waits it out
@@ -32,14 +33,15 @@ const patience = 60 * time.Second
 // house is a database, an engine and the services on them: all but the API.
 type house struct {
 	*lifecycle.Service
-	t      *testing.T
-	path   string
-	store  *store.Store
-	engine engine.Engine
-	feed   *live.Feed
-	quota  *quota.Service
-	stop   func()
-	image  string
+	t       *testing.T
+	path    string
+	store   *store.Store
+	engine  engine.Engine
+	feed    *live.Feed
+	quota   *quota.Service
+	volumes *volume.Service
+	stop    func()
+	image   string
 	// connected gets a word each time the engine was reached and compared.
 	connected chan struct{}
 }
@@ -77,8 +79,9 @@ func (h *house) open() {
 		Policy: quota.Policy{OvercommitCPU: 100, OvercommitMemory: 100},
 	})
 	require.NoError(h.t, err)
+	h.volumes = volume.New(volume.Options{Client: h.store.Client, Engine: h.engine, Quota: h.quota, Feed: h.feed, Log: log, Now: time.Now, Trash: time.Hour})
 	h.Service = lifecycle.New(lifecycle.Options{
-		Client: h.store.Client, Engine: h.engine, Quota: h.quota, Feed: h.feed, Log: log, Now: time.Now,
+		Client: h.store.Client, Engine: h.engine, Quota: h.quota, Volumes: h.volumes, Feed: h.feed, Log: log, Now: time.Now,
 		MinMemory: 16 * record.MiB,
 		Connected: func(context.Context, engine.Info) {
 			select {
