@@ -53,22 +53,9 @@ func (h *host) must(err error) {
 
 func (h *host) Image() string              { return h.image }
 func (h *host) NewID(prefix string) string { return dockertest.ID(prefix) }
-func (h *host) BrokenImage() string        { return h.variant("USER nobody-of-that-name") }
+func (h *host) BrokenImage() string        { return dockertest.Variant(h.t, "USER nobody-of-that-name") }
 func (h *host) NoSuchImage() string        { return h.registry().Address + "/no/such:1" }
 func (h *host) DeadRegistry() string       { return dockertest.FreeAddress(h.t) + "/team/app:1" }
-
-// variant is the image with one instruction more, under a name of its own.
-func (h *host) variant(change string) string {
-	h.t.Helper()
-	made, err := h.c.ContainerCreate(ctx, &container.Config{Image: h.image}, nil, nil, nil, "")
-	h.must(err)
-	ref := "mlridetest/" + dockertest.Instance() + ":1"
-	defer func() { h.must(h.c.ContainerRemove(ctx, made.ID, container.RemoveOptions{Force: true})) }()
-	_, err = h.c.ContainerCommit(ctx, made.ID, container.CommitOptions{Reference: ref, Changes: []string{change}})
-	h.must(err)
-	h.t.Cleanup(func() { h.forget(ref) })
-	return ref
-}
 
 // SilentImage is the same files without any configuration.
 func (h *host) SilentImage() string {

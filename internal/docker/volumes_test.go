@@ -33,9 +33,8 @@ func (b *box) with(image string, mounts []engine.Mount, command ...string) []str
 // variant holds the image with one instruction more.
 func (b *box) variant(change string) string {
 	b.t.Helper()
-	h := &host{t: b.t, c: dockertest.Client(b.t), instance: b.instance, image: dockertest.Image(b.t)}
 	id := dockertest.ID("img")
-	_, err := b.engine.Adopt(b.ctx, id, h.variant(change))
+	_, err := b.engine.Adopt(b.ctx, id, dockertest.Variant(b.t, change))
 	require.NoError(b.t, err)
 	return id
 }
