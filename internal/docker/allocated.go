@@ -57,7 +57,7 @@ type walk struct {
 // folder adds what is in the open folder, and closes it.
 func (w *walk) folder(fd, depth int) error {
 	f := os.NewFile(uintptr(fd), "")
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	if depth > maxNesting {
 		return fmt.Errorf("folders nested deeper than %d", maxNesting)
 	}
