@@ -100,7 +100,7 @@ var outsideWalls = []struct {
 	},
 	{
 		[]string{"database/sql", "entgo.io/ent/dialect", "github.com/mattn/go-sqlite3", "github.com/pressly/goose"},
-		[]string{"internal/store", "internal/quota", "internal/lifecycle", "internal/account", "internal/image", "ent/schema", "bench"},
+		[]string{"internal/store", "internal/quota", "internal/lifecycle", "internal/account", "internal/image", "internal/volume", "ent/schema", "bench"},
 		"graph and server ask features",
 	},
 	{

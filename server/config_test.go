@@ -50,6 +50,7 @@ var forms = map[string]struct{ good, bad []string }{
 	"DOCKER_HOST":             {good: []string{"unix:///var/run/docker.sock", "tcp://10.0.0.1:2375"}},
 	"MLRIDE_INSTANCE":         {good: []string{"team-1"}, bad: []string{"Team", "-a", "a_b", strings.Repeat("a", 33)}},
 	"MLRIDE_STARTER_IMAGE":    {good: []string{"python:3.12", "registry.example:5000/a/b:c"}, bad: []string{"UPPER", "a b"}},
+	"MLRIDE_GPUS":             {good: []string{"auto", "off", "0=A100,1=A100", "GPU-8f6d"}, bad: []string{"0,0", "a b", "/dev/nvidia0"}},
 	"MLRIDE_NETWORK_POOL":     {good: []string{"10.0.0.0/8", "192.168.0.0/26"}, bad: []string{"10.0.0.0", "10.0.0.0/27", "fd00::/16", "x"}},
 	"MLRIDE_REGISTRATION":     {good: []string{"open", "closed", "invite"}, bad: []string{"yes", "Open"}},
 	"MLRIDE_SETUP_CODE":       {good: []string{"a code"}},

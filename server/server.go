@@ -170,6 +170,7 @@ func (h *house) features(ctx context.Context, feed *live.Feed) error {
 		Connected: func(ctx context.Context, info engine.Info) {
 			h.findGPUs(ctx, info)
 			h.images.EngineUp()
+			h.volumes.EngineUp()
 		},
 	})
 	h.resolver = &graph.Resolver{

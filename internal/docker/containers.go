@@ -26,8 +26,26 @@ func notOurs(name string) error {
 	return fmt.Errorf("%w: no container %s of this instance", engine.ErrNotFound, name)
 }
 
-// Create makes the container; one of ours that is already there is adopted.
+// Create makes the container with its volumes; one of ours that is already there
+// is adopted.
 func (e *Engine) Create(ctx context.Context, spec engine.Spec) error {
+	var closed []engine.Mount
+	for _, m := range spec.Mounts {
+		opened, err := e.ensure(ctx, m)
+		if err != nil {
+			return err
+		}
+		if !opened {
+			closed = append(closed, m)
+		}
+	}
+	if err := e.create(ctx, spec); err != nil {
+		return err
+	}
+	return e.openThrough(ctx, containerName(e.opts.Instance, spec.ID), closed)
+}
+
+func (e *Engine) create(ctx context.Context, spec engine.Spec) error {
 	config, host := profile(spec, e.opts.Instance)
 	name := containerName(e.opts.Instance, spec.ID)
 	// Again while the name is taken by something that is not there: a container

@@ -50,6 +50,8 @@ const (
 	removeTimeout = 60 * time.Second
 	// Removing an image deletes its layers.
 	removeImageTimeout = 120 * time.Second
+	// Removing a volume deletes its files: millions take minutes.
+	removeVolumeTimeout = 10 * time.Minute
 	// A stream is unbounded, its opening is not.
 	openTimeout = 15 * time.Second
 	// A pull tells something every second, also while it only retries.
@@ -84,6 +86,9 @@ type Engine struct {
 	// dialing holds one token for whoever may read or change current.
 	dialing chan struct{}
 	current *client.Client
+	usage   usage
+	// remote makes it go about volumes as where their folders are out of reach.
+	remote bool
 	// open ends at Close, and all streams with it.
 	open  context.Context
 	close context.CancelFunc
@@ -171,6 +176,9 @@ func (e *Engine) Info(ctx context.Context) (engine.Info, error) {
 		// keeps containers running (live restore) keeps it too.
 		if bridge, err := c.NetworkInspect(ctx, "bridge", network.InspectOptions{}); err == nil {
 			info.Boot = bridge.Created.UTC()
+		}
+		if info.Local {
+			info.DataRoot = got.DockerRootDir
 		}
 		if got.CgroupVersion == "2" {
 			info.CgroupVersion = 2

@@ -10,6 +10,7 @@ import (
 	cerrdefs "github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/image"
+	"github.com/docker/docker/api/types/volume"
 	"github.com/docker/docker/client"
 
 	"github.com/mlride/mlride/internal/docker/dockertest"
@@ -52,22 +53,9 @@ func (h *host) must(err error) {
 
 func (h *host) Image() string              { return h.image }
 func (h *host) NewID(prefix string) string { return dockertest.ID(prefix) }
-func (h *host) BrokenImage() string        { return h.variant("USER nobody-of-that-name") }
+func (h *host) BrokenImage() string        { return dockertest.Variant(h.t, "USER nobody-of-that-name") }
 func (h *host) NoSuchImage() string        { return h.registry().Address + "/no/such:1" }
 func (h *host) DeadRegistry() string       { return dockertest.FreeAddress(h.t) + "/team/app:1" }
-
-// variant is the image with one instruction more, under a name of its own.
-func (h *host) variant(change string) string {
-	h.t.Helper()
-	made, err := h.c.ContainerCreate(ctx, &container.Config{Image: h.image}, nil, nil, nil, "")
-	h.must(err)
-	ref := "mlridetest/" + dockertest.Instance() + ":1"
-	defer func() { h.must(h.c.ContainerRemove(ctx, made.ID, container.RemoveOptions{Force: true})) }()
-	_, err = h.c.ContainerCommit(ctx, made.ID, container.CommitOptions{Reference: ref, Changes: []string{change}})
-	h.must(err)
-	h.t.Cleanup(func() { h.forget(ref) })
-	return ref
-}
 
 // SilentImage is the same files without any configuration.
 func (h *host) SilentImage() string {
@@ -131,6 +119,19 @@ func (h *host) Stranger(id string) func() bool {
 		now, err := h.c.ContainerInspect(ctx, made.ID)
 		h.must(err)
 		return now.State.Running && now.RestartCount == 0
+	}
+}
+
+func (h *host) StrangersVolume(id string) func() bool {
+	h.t.Helper()
+	name := dockertest.ContainerName(h.instance, id)
+	made, err := h.c.VolumeCreate(ctx, volume.CreateOptions{Name: name, Labels: map[string]string{"mlride.id": id, "mlride.instance": "another"}})
+	h.must(err)
+	h.t.Cleanup(func() { h.must(h.c.VolumeRemove(ctx, name, false)) })
+	return func() bool {
+		now, err := h.c.VolumeInspect(ctx, name)
+		h.must(err)
+		return now.CreatedAt == made.CreatedAt
 	}
 }
 

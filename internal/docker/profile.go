@@ -38,16 +38,18 @@ const (
 )
 
 // profile is the one description of how a tenant's container is made. Nothing
-// in spec can loosen it: no mount, port, device, namespace or privilege of the
-// host is ever asked for, and the engine's default seccomp filter stays on.
+// in spec can loosen it: no folder, port, namespace or privilege of the host is
+// ever asked for, no device but the GPUs that were given out, and the engine's
+// default seccomp filter stays on.
 func profile(spec engine.Spec, instance string) (*container.Config, *container.HostConfig) {
 	interactive := len(spec.Command) == 0
 	useInit, pids := true, int64(pidsLimit)
 	config := &container.Config{
-		Hostname: spec.Hostname,
-		Image:    imageTag(instance, spec.ImageID),
-		Cmd:      spec.Command,
-		Env:      spec.Environment,
+		Hostname:   spec.Hostname,
+		WorkingDir: spec.WorkingDir,
+		Image:      imageTag(instance, spec.ImageID),
+		Cmd:        spec.Command,
+		Env:        spec.Environment,
 		// An image whose own command is a shell or an interpreter ends at once
 		// unless somebody seems to sit there.
 		Tty:       interactive,
@@ -66,6 +68,7 @@ func profile(spec engine.Spec, instance string) (*container.Config, *container.H
 		// its whole grace.
 		Init:        &useInit,
 		IpcMode:     container.IPCModePrivate,
+		Mounts:      mounts(spec, instance),
 		OomScoreAdj: oomScore,
 		// Who runs again is decided by the reconciler, in one place.
 		RestartPolicy: container.RestartPolicy{Name: container.RestartPolicyDisabled},
@@ -77,12 +80,21 @@ func profile(spec engine.Spec, instance string) (*container.Config, *container.H
 			NanoCPUs: spec.Limits.NanoCPUs,
 			Memory:   spec.Limits.Memory,
 			// Memory and swap together: none beyond.
-			MemorySwap: spec.Limits.Memory,
-			PidsLimit:  &pids,
-			Ulimits:    []*units.Ulimit{{Name: "nofile", Soft: openFiles, Hard: openFiles}},
+			MemorySwap:     spec.Limits.Memory,
+			PidsLimit:      &pids,
+			DeviceRequests: devices(spec),
+			Ulimits:        []*units.Ulimit{{Name: "nofile", Soft: openFiles, Hard: openFiles}},
 		},
 	}
 	return config, host
+}
+
+// devices asks the runtime for these GPUs and no other.
+func devices(spec engine.Spec) []container.DeviceRequest {
+	if len(spec.Devices) == 0 {
+		return nil
+	}
+	return []container.DeviceRequest{{DeviceIDs: spec.Devices, Capabilities: [][]string{{"gpu"}}}}
 }
 
 // containerName is the engine's name for our container.

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/mount"
 	"github.com/docker/go-units"
 	"github.com/stretchr/testify/require"
 
@@ -48,6 +49,22 @@ func TestProfile(t *testing.T) {
 			},
 			config: container.Config{Image: "mlride-one/img_1:latest", Labels: labels, Cmd: []string{"python", "train.py"}, Env: []string{"A=1"}},
 			host:   hardened(4<<30, 2e9),
+		},
+		"volumes by name, GPUs by id": {
+			spec: engine.Spec{
+				ID: "ctr_1", Owner: "usr_1", ImageID: "img_1", Command: []string{"sh"}, WorkingDir: "/workspace", Devices: []string{"GPU-1"},
+				Mounts: []engine.Mount{{VolumeID: "vol_1", Owner: "usr_1", Path: "/workspace"}, {VolumeID: "vol_2", Owner: "usr_2", Path: "/data", ReadOnly: true}},
+			},
+			config: container.Config{Image: "mlride-one/img_1:latest", Labels: labels, Cmd: []string{"sh"}, WorkingDir: "/workspace"},
+			host: func() *container.HostConfig {
+				h := hardened(0, 0)
+				h.Mounts = []mount.Mount{
+					{Type: "volume", Source: "mlride-one-vol_1", Target: "/workspace", VolumeOptions: &mount.VolumeOptions{NoCopy: true}},
+					{Type: "volume", Source: "mlride-one-vol_2", Target: "/data", ReadOnly: true, VolumeOptions: &mount.VolumeOptions{NoCopy: true}},
+				}
+				h.DeviceRequests = []container.DeviceRequest{{DeviceIDs: []string{"GPU-1"}, Capabilities: [][]string{{"gpu"}}}}
+				return h
+			}(),
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

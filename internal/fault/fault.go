@@ -126,6 +126,31 @@ func NoSuch(kind, id string) *Fault {
 	return New(NotFound, "There is no %s %q that you may see.", kind, id)
 }
 
+// Named is an object that a refusal points at.
+type Named struct {
+	ID   string `json:"id"`
+	Name string `json:"name"`
+}
+
+// maxNamed bounds how many objects a refusal names.
+const maxNamed = 20
+
+// InUse refuses the removal of what containers need. It names those that the
+// viewer sees and counts the others; says is a sentence with a %s for them.
+func InUse(code Code, says string, seen []Named, others int) *Fault {
+	named, names := seen[:min(len(seen), maxNamed)], []string{}
+	for _, c := range named {
+		names = append(names, c.Name)
+	}
+	if more := len(seen) - len(named); more > 0 {
+		names = append(names, fmt.Sprintf("%d more", more))
+	}
+	if others > 0 {
+		names = append(names, fmt.Sprintf("%d of other people", others))
+	}
+	return New(code, says, strings.Join(names, ", ")).With("containers", named).With("others", others)
+}
+
 // After is how long to wait before trying again, as a detail in seconds.
 func (f *Fault) After(d time.Duration) *Fault {
 	seconds := int((d + time.Second - 1) / time.Second)

@@ -39,7 +39,7 @@ func TestD24DeleteInUse(t *testing.T) {
 	_, err := h.Delete(ann, row.ID)
 	f := requireCode(t, fault.ImageInUse, err)
 	require.Equal(t, "Containers are made of this image: box, 1 of other people. Remove them first.", f.Message)
-	require.Equal(t, []map[string]string{{"id": mine.ID, "name": "box"}}, f.Details["containers"])
+	require.Equal(t, []fault.Named{{ID: mine.ID, Name: "box"}}, f.Details["containers"])
 	require.Equal(t, 1, f.Details["others"])
 	_, err = h.Delete(admin, row.ID)
 	require.Len(t, requireCode(t, fault.ImageInUse, err).Details["containers"], 2)

@@ -2,7 +2,6 @@ package image
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -221,9 +220,6 @@ func (s *Service) Delete(ctx context.Context, id string) (*ent.Image, error) {
 	return row, nil
 }
 
-// maxNamed bounds how many containers a refusal names.
-const maxNamed = 20
-
 func (s *Service) refuseInUse(ctx context.Context, tx *ent.Client, row *ent.Image) error {
 	total, err := tx.Container.Query().Where(container.ImageID(row.ID)).Count(auth.AsSystem(ctx))
 	if err != nil || total == 0 {
@@ -233,18 +229,9 @@ func (s *Service) refuseInUse(ctx context.Context, tx *ent.Client, row *ent.Imag
 	if err != nil {
 		return err
 	}
-	others := total - len(seen)
-	named, names := []map[string]string{}, []string{}
-	for _, c := range seen[:min(len(seen), maxNamed)] {
-		named = append(named, map[string]string{"id": c.ID, "name": c.Name})
-		names = append(names, c.Name)
+	named := make([]fault.Named, len(seen))
+	for i, c := range seen {
+		named[i] = fault.Named{ID: c.ID, Name: c.Name}
 	}
-	if more := len(seen) - len(names); more > 0 {
-		names = append(names, fmt.Sprintf("%d more", more))
-	}
-	if others > 0 {
-		names = append(names, fmt.Sprintf("%d of other people", others))
-	}
-	return fault.New(fault.ImageInUse, "Containers are made of this image: %s. Remove them first.", strings.Join(names, ", ")).
-		With("containers", named).With("others", others)
+	return fault.InUse(fault.ImageInUse, "Containers are made of this image: %s. Remove them first.", named, total-len(seen))
 }

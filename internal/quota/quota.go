@@ -20,6 +20,7 @@ import (
 	"github.com/mlride/mlride/ent/image"
 	"github.com/mlride/mlride/ent/quota"
 	"github.com/mlride/mlride/ent/record"
+	"github.com/mlride/mlride/ent/volume"
 	"github.com/mlride/mlride/internal/audit"
 	"github.com/mlride/mlride/internal/auth"
 	"github.com/mlride/mlride/internal/fault"
@@ -222,6 +223,11 @@ func within(used, limit string, n int64) func(*sql.Selector) {
 	}
 }
 
+// taken holds where at least one is used.
+func taken(used string) func(*sql.Selector) {
+	return func(s *sql.Selector) { s.Where(sql.GT(s.C(used), 0)) }
+}
+
 // Release gives need back, with tx, the client of the transaction of the cause.
 // Giving back more than is taken is an error of the program and fails.
 func (s *Service) Release(ctx context.Context, tx *ent.Client, owner string, n Need) error {
@@ -252,68 +258,6 @@ func (s *Service) Release(ctx context.Context, tx *ent.Client, owner string, n N
 	return nil
 }
 
-// ReserveImage takes a place for an image, or says why not.
-func (s *Service) ReserveImage(ctx context.Context, tx *ent.Client, owner string) error {
-	ctx = auth.AsSystem(ctx)
-	changed, err := tx.Quota.Update().Where(quota.UserID(owner), within(quota.FieldUsedImages, quota.FieldMaxImages, 1)).
-		AddUsedImages(1).Save(ctx)
-	if err != nil {
-		return fmt.Errorf("reserve an image for %s: %w", owner, err)
-	}
-	if changed == 1 {
-		return nil
-	}
-	q, err := tx.Quota.Query().Where(quota.UserID(owner)).Only(ctx)
-	if err != nil {
-		return err
-	}
-	return Problem{
-		Code: fault.QuotaExceeded, Resource: "images",
-		Message: fmt.Sprintf("Your quota is %d images and you have %d. Delete one first.", q.MaxImages, q.UsedImages),
-		Limit:   float64(q.MaxImages), Used: float64(q.UsedImages), Requested: 1,
-	}.Fault()
-}
-
-// ReleaseImage gives an image's place back.
-func (s *Service) ReleaseImage(ctx context.Context, tx *ent.Client, owner string) error {
-	changed, err := tx.Quota.Update().Where(quota.UserID(owner), quota.UsedImagesGTE(1)).
-		AddUsedImages(-1).Save(auth.AsSystem(ctx))
-	if err != nil {
-		return fmt.Errorf("give back an image of %s: %w", owner, err)
-	}
-	if changed != 1 {
-		return fmt.Errorf("give back an image of %s: none is taken", owner)
-	}
-	return nil
-}
-
-// CheckDisk refuses when the owner's images, as last measured, fill the disk quota.
-func (s *Service) CheckDisk(ctx context.Context, owner string) error {
-	ctx = auth.AsSystem(ctx)
-	used, err := s.disk(ctx, owner)
-	if err != nil {
-		return err
-	}
-	q, err := s.Client.Quota.Query().Where(quota.UserID(owner)).Only(ctx)
-	if err != nil || used < q.MaxDisk {
-		return err
-	}
-	return Problem{
-		Code: fault.QuotaExceeded, Resource: "disk",
-		Message: fmt.Sprintf("Your quota is %s of disk and your images take %s. Delete one first.", q.MaxDisk, used),
-		Limit:   float64(q.MaxDisk), Used: float64(used),
-	}.Fault()
-}
-
-func (s *Service) disk(ctx context.Context, owner string) (record.Bytes, error) {
-	sizes, err := s.Client.Image.Query().Where(image.OwnerID(owner), image.SizeNotNil()).Select(image.FieldSize).Ints(ctx)
-	sum := 0
-	for _, n := range sizes {
-		sum += n
-	}
-	return record.Bytes(sum), err
-}
-
 // Usage is what one person uses now.
 type Usage struct {
 	Need
@@ -328,13 +272,13 @@ func (s *Service) Usage(ctx context.Context, userID string) (Usage, error) {
 	if err != nil {
 		return Usage{}, err
 	}
-	disk, err := s.disk(auth.AsSystem(ctx), userID)
+	disk, err := s.disk(ctx, userID)
 	if err != nil {
 		return Usage{}, err
 	}
 	return Usage{
 		Need:   Need{Containers: q.UsedContainers, Amounts: Amounts{CPU: q.UsedCPU, Memory: q.UsedMemory, GPU: q.UsedGpu}},
-		Images: q.UsedImages, Disk: disk,
+		Images: q.UsedImages, Volumes: q.UsedVolumes, Disk: disk.sum(),
 	}, nil
 }
 
@@ -463,6 +407,10 @@ func (s *Service) Audit(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		volumes, err := tx.Volume.Query().Select(volume.FieldOwnerID).All(ctx)
+		if err != nil {
+			return err
+		}
 		h, err := tx.Host.Query().Where(host.Name(hostName)).Only(ctx)
 		if err != nil {
 			return err
@@ -471,7 +419,7 @@ func (s *Service) Audit(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		wrong = errors.Join(difference(quotas, h, containers, images), misheld(containers, devices))
+		wrong = errors.Join(difference(quotas, h, containers, images, volumes), misheld(containers, devices))
 		return nil
 	})
 	if err != nil {
@@ -480,10 +428,10 @@ func (s *Service) Audit(ctx context.Context) error {
 	return wrong
 }
 
-func difference(quotas []*ent.Quota, h *ent.Host, containers []*ent.Container, images []*ent.Image) error {
+func difference(quotas []*ent.Quota, h *ent.Host, containers []*ent.Container, images []*ent.Image, volumes []*ent.Volume) error {
 	type sum struct {
 		Need
-		images int
+		images, volumes int
 	}
 	sums, whole := map[string]sum{}, Amounts{}
 	for _, c := range containers {
@@ -500,8 +448,13 @@ func difference(quotas []*ent.Quota, h *ent.Host, containers []*ent.Container, i
 		u.images++
 		sums[*i.OwnerID] = u
 	}
+	for _, v := range volumes {
+		u := sums[v.OwnerID]
+		u.volumes++
+		sums[v.OwnerID] = u
+	}
 	for _, q := range quotas {
-		booked := sum{Need{q.UsedContainers, Amounts{q.UsedCPU, q.UsedMemory, q.UsedGpu}}, q.UsedImages}
+		booked := sum{Need{q.UsedContainers, Amounts{q.UsedCPU, q.UsedMemory, q.UsedGpu}}, q.UsedImages, q.UsedVolumes}
 		if booked != sums[q.UserID] {
 			return fmt.Errorf("quota: the ledger of %s says %+v, what exists is %+v", q.UserID, booked, sums[q.UserID])
 		}

@@ -14,6 +14,7 @@ import (
 	"github.com/mlride/mlride/ent/container"
 	"github.com/mlride/mlride/ent/image"
 	"github.com/mlride/mlride/ent/record"
+	"github.com/mlride/mlride/ent/volume"
 	"github.com/mlride/mlride/internal/auth"
 )
 
@@ -35,6 +36,8 @@ func person(t *testing.T, c *ent.Client, name string, visibility image.Visibilit
 	c.Quota.Create().SetUserID(u.ID).SetMaxContainers(1).SetMaxCPU(1).SetMaxMemory(1).SetMaxGpu(1).SetMaxImages(1).SetMaxVolumes(1).SetMaxDisk(1).SaveX(system)
 	i := c.Image.Create().SetOwnerID(u.ID).SetReference(name).SetRequestedReference(name).SetMinMemory(1).SetVisibility(visibility).SaveX(system)
 	b := c.Container.Create().SetName("box").SetOwnerID(u.ID).SetImageID(i.ID).SetDesired(container.DesiredStopped).SetCPULimit(1).SetMemoryLimit(1).SaveX(system)
+	v := c.Volume.Create().SetOwnerID(u.ID).SetName("data").SetNameKey("data").SetVisibility(volume.Visibility(visibility)).SaveX(system)
+	c.Mount.Create().SetContainerID(b.ID).SetVolumeID(v.ID).SetPath("/data").SaveX(system)
 	c.ContainerEvent.Create().SetContainerID(b.ID).SetKind("k").SetMessage("m").SaveX(system)
 	c.AuditEvent.Create().SetActorID(u.ID).SetActorName(name).SetAction("a").SetOutcome(auditevent.OutcomeAllowed).SaveX(system)
 	c.UsageRecord.Create().SetOwnerID(u.ID).SetContainerID(b.ID).SetContainer("box").SetImage("i").SetCPU(1).SetMemory(1).SetGpu(0).SetFrom(u.CreatedAt).SetTo(u.CreatedAt).SaveX(system)
@@ -97,6 +100,23 @@ var kinds = map[string]struct {
 		nil, // likewise
 		func(ctx context.Context, c *ent.Client) (int, error) { return c.UsageRecord.Delete().Exec(ctx) },
 	},
+	ent.TypeVolume: {
+		func(ctx context.Context, c *ent.Client) (int, error) { return c.Volume.Query().Count(ctx) },
+		func(ctx context.Context, c *ent.Client) (int, error) { return c.Volume.Update().SetName("x").Save(ctx) },
+		func(ctx context.Context, c *ent.Client) (int, error) { return c.Volume.Delete().Exec(ctx) },
+	},
+	ent.TypeMount: {
+		func(ctx context.Context, c *ent.Client) (int, error) { return c.Mount.Query().Count(ctx) },
+		nil, // it has no field that can change
+		func(ctx context.Context, c *ent.Client) (int, error) { return c.Mount.Delete().Exec(ctx) },
+	},
+	ent.TypeDevice: {
+		func(ctx context.Context, c *ent.Client) (int, error) { return c.Device.Query().Count(ctx) },
+		func(ctx context.Context, c *ent.Client) (int, error) {
+			return c.Device.Update().SetPresent(false).Save(ctx)
+		},
+		func(ctx context.Context, c *ent.Client) (int, error) { return c.Device.Delete().Exec(ctx) },
+	},
 	ent.TypeHost: {
 		func(ctx context.Context, c *ent.Client) (int, error) { return c.Host.Query().Count(ctx) },
 		func(ctx context.Context, c *ent.Client) (int, error) { return c.Host.Update().SetCPU(1).Save(ctx) },
@@ -142,6 +162,9 @@ func TestVisibilityMatrix(t *testing.T) {
 	want[ent.TypeContainerEvent]["owner"] = reach{1, 0} // a timeline stays as it is
 	want[ent.TypeAuditEvent]["owner"] = reach{1, 0}     // so does a trail
 	want[ent.TypeUsageRecord]["owner"] = reach{1, 0}    // and a bill
+	want[ent.TypeVolume]["owner"] = reach{2, 1}         // the other's is public
+	want[ent.TypeMount]["owner"] = reach{1, 0}          // what a container has in it stays
+	want[ent.TypeDevice] = map[string]reach{"visitor": none, "owner": none, "administrator": {1, 1}, "system": {1, 1}}
 	want[ent.TypeHost] = map[string]reach{"visitor": none, "owner": none, "administrator": {1, 1}, "system": {1, 1}}
 
 	for name, kind := range kinds {
@@ -151,6 +174,7 @@ func TestVisibilityMatrix(t *testing.T) {
 				ann := person(t, s.Client, "ann", image.VisibilityPrivate)
 				person(t, s.Client, "ben", image.VisibilityPublic)
 				s.Client.Host.Create().SetName("h").SaveX(system)
+				s.Client.Device.Create().SetDevice("GPU-1").SetName("n").SaveX(system)
 				ctx := map[string]context.Context{
 					"visitor":       auth.With(context.Background(), auth.Viewer{}),
 					"owner":         auth.With(context.Background(), auth.Viewer{UserID: ann.ID}),
@@ -212,12 +236,39 @@ func TestOthersRowsThroughIdsAndEdges(t *testing.T) {
 	require.Nil(t, got.Edges.Owner)
 }
 
+// TestVolumesOfOthers: a private one of somebody else's is not there, until a
+// container of one's own has it; a public one is, until it is in the trash.
+func TestVolumesOfOthers(t *testing.T) {
+	s := open(t)
+	ann, ben := person(t, s.Client, "ann", image.VisibilityPrivate), person(t, s.Client, "ben", image.VisibilityPrivate)
+	asAnn := auth.With(context.Background(), auth.Viewer{UserID: ann.ID})
+	theirs := s.Client.Volume.Query().Where(volume.OwnerID(ben.ID)).OnlyX(system)
+	sees := func(want bool) {
+		t.Helper()
+		_, err := s.Client.Volume.Get(asAnn, theirs.ID)
+		require.Equal(t, !want, ent.IsNotFound(err), "%v", err)
+		require.True(t, ent.IsNotFound(s.Client.Volume.UpdateOneID(theirs.ID).SetName("mine").Exec(asAnn)))
+	}
+	sees(false)
+	theirs.Update().SetVisibility(volume.VisibilityPublic).ExecX(system)
+	sees(true)
+	theirs.Update().SetDeletedAt(ctxTime).ExecX(system)
+	sees(false)
+	box := s.Client.Container.Query().Where(container.OwnerID(ann.ID)).OnlyX(system)
+	s.Client.Mount.Create().SetContainerID(box.ID).SetVolumeID(theirs.ID).SetPath("/theirs").ExecX(system)
+	sees(true)
+}
+
 func TestNobodyAddsForOthers(t *testing.T) {
 	s := open(t)
 	ann, ben := person(t, s.Client, "ann", image.VisibilityPrivate), person(t, s.Client, "ben", image.VisibilityPrivate)
 	asAnn := auth.With(context.Background(), auth.Viewer{UserID: ann.ID})
 	err := s.Client.Image.Create().SetOwnerID(ben.ID).SetReference("r").SetRequestedReference("r").SetMinMemory(record.MiB).Exec(asAnn)
 	require.ErrorContains(t, err, "somebody else")
+	err = s.Client.Volume.Create().SetOwnerID(ben.ID).SetName("v").SetNameKey("v").Exec(asAnn)
+	require.ErrorContains(t, err, "somebody else")
+	err = s.Client.Device.Create().SetDevice("GPU-2").SetName("n").Exec(asAnn)
+	require.ErrorContains(t, err, "adds no Device")
 	err = s.Client.Host.Create().SetName("mine").Exec(asAnn)
 	require.ErrorContains(t, err, "adds no Host")
 }

@@ -5,9 +5,16 @@ package volume
 import (
 	"context"
 	"log/slog"
+	"sync"
 	"time"
 
+	"entgo.io/ent/dialect/sql"
+
 	"github.com/mlride/mlride/ent"
+	"github.com/mlride/mlride/ent/container"
+	"github.com/mlride/mlride/ent/mount"
+	"github.com/mlride/mlride/ent/predicate"
+	"github.com/mlride/mlride/ent/volume"
 	"github.com/mlride/mlride/internal/engine"
 	"github.com/mlride/mlride/internal/fault"
 	"github.com/mlride/mlride/internal/live"
@@ -28,76 +35,67 @@ type Options struct {
 }
 
 // Service keeps volumes.
-type Service struct{ Options }
+type Service struct {
+	Options
+	comeback chan struct{}
 
-// New returns a service.
-func New(o Options) *Service { return &Service{o} }
-
-// Run empties the trash until ctx ends.
-func (s *Service) Run(ctx context.Context) { <-ctx.Done() }
-
-// Wanted is a volume that somebody wants in a container.
-type Wanted struct {
-	VolumeID, Path string
-	ReadOnly       bool
+	mu sync.Mutex
+	// changing are the volumes that may hold more than when they were measured.
+	changing map[string]bool
 }
 
-// Home is where a workspace is mounted, as HOME.
-const Home = "/workspace"
-
-// CheckMounts checks what can be checked of the input alone.
-func CheckMounts(check *fault.Check, mounts []Wanted, workspace *string) {}
-
-// Check says whether the viewer may mount all of them, as Attach will.
-func (s *Service) Check(ctx context.Context, mounts []Wanted, workspace *string) error { return nil }
-
-// Attach puts the volumes into a new container, with tx, the client of the
-// transaction that makes it, and makes the workspace where there is none yet.
-func (s *Service) Attach(ctx context.Context, tx *ent.Client, containerID string, mounts []Wanted, workspace *string) error {
-	return nil
+// New returns a service; nothing happens by itself before Run.
+func New(o Options) *Service {
+	return &Service{Options: o, comeback: make(chan struct{}, 1), changing: map[string]bool{}}
 }
-
-// Create makes an empty volume of the viewer's.
-func (s *Service) Create(ctx context.Context, name string) (*ent.Volume, error) { return nil, nil }
-
-// Edit is what of a volume is to change; nil stays.
-type Edit struct {
-	Name   *string
-	Public *bool
-}
-
-// Update changes a volume.
-func (s *Service) Update(ctx context.Context, id string, e Edit) (*ent.Volume, error) {
-	return nil, nil
-}
-
-// Delete puts a volume into the trash.
-func (s *Service) Delete(ctx context.Context, id string) (*ent.Volume, error) { return nil, nil }
-
-// Restore takes a volume out of the trash.
-func (s *Service) Restore(ctx context.Context, id string) (*ent.Volume, error) { return nil, nil }
-
-// Purge removes a volume in the trash for good.
-func (s *Service) Purge(ctx context.Context, id string) error { return nil }
 
 // Get is one volume that the viewer sees.
-func (s *Service) Get(ctx context.Context, id string) (*ent.Volume, error) { return nil, nil }
+func (s *Service) Get(ctx context.Context, id string) (*ent.Volume, error) {
+	row, err := s.Client.Volume.Get(ctx, id)
+	if ent.IsNotFound(err) {
+		return nil, fault.NoSuch("volume", id)
+	}
+	return row, err
+}
 
-// List is a page of the volumes that the viewer sees.
+// in are the volumes in the trash, or those that are not.
+func in(trash bool) predicate.Volume {
+	if trash {
+		return volume.DeletedAtNotNil()
+	}
+	return volume.DeletedAtIsNil()
+}
+
+func newest(v *ent.Volume) (any, string) { return v.CreatedAt, v.ID }
+
+// List is a page of the volumes that the viewer sees, newest first.
 func (s *Service) List(ctx context.Context, trash bool, p store.Page) (store.Slice[*ent.Volume], error) {
-	return store.Slice[*ent.Volume]{}, nil
+	q := s.Client.Volume.Query().Where(in(trash))
+	order := store.Order{Column: volume.FieldCreatedAt, Desc: true}
+	return store.Paginate(p, order, newest, func(add func(*sql.Selector)) ([]*ent.Volume, error) {
+		return q.Where(add).All(ctx)
+	})
 }
 
 // Count is how many List would give in all, at most store.CountBound + 1.
-func (s *Service) Count(ctx context.Context, trash bool) (int, error) { return 0, nil }
+func (s *Service) Count(ctx context.Context, trash bool) (int, error) {
+	ids, err := s.Client.Volume.Query().Where(in(trash)).Limit(store.CountBound + 1).IDs(ctx)
+	return len(ids), err
+}
 
 // MountedBy are the containers that have it, of those that the viewer sees.
 func (s *Service) MountedBy(ctx context.Context, id string) ([]*ent.Container, error) {
-	return nil, nil
+	return mountedBy(s.Client, id).Order(ent.Asc(container.FieldCreatedAt)).All(ctx)
+}
+
+func mountedBy(client *ent.Client, id string) *ent.ContainerQuery {
+	return client.Container.Query().Where(container.HasMountsWith(mount.VolumeID(id)))
 }
 
 // Of are the volumes in a container.
-func (s *Service) Of(ctx context.Context, containerID string) ([]*ent.Mount, error) { return nil, nil }
+func (s *Service) Of(ctx context.Context, containerID string) ([]*ent.Mount, error) {
+	return s.Client.Mount.Query().Where(mount.ContainerID(containerID)).WithVolume().Order(ent.Asc(mount.FieldPath)).All(ctx)
+}
 
 // PurgeAt is when a volume in the trash is gone for good.
 func (s *Service) PurgeAt(v *ent.Volume) *time.Time {
@@ -106,4 +104,9 @@ func (s *Service) PurgeAt(v *ent.Volume) *time.Time {
 	}
 	at := v.DeletedAt.Add(s.Trash)
 	return &at
+}
+
+// publish tells the owner that what they use has changed.
+func (s *Service) publish(owner string) {
+	s.Feed.Publish(live.Change{Kind: live.Usage, ID: owner, Owner: owner, Op: live.Updated})
 }

@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	cerrdefs "github.com/containerd/errdefs"
+	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/image"
 	"github.com/docker/docker/client"
 )
@@ -57,6 +58,30 @@ func Image(t testing.TB) string {
 	}
 	importImage(t, c, busyboxImage, 0)
 	return busyboxImage
+}
+
+// Variant gives the reference of that image with one instruction more, as "USER
+// 1000". It goes with the test.
+func Variant(t testing.TB, change string) string {
+	t.Helper()
+	c := Client(t)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	made, err := c.ContainerCreate(ctx, &container.Config{Image: Image(t)}, nil, nil, nil, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := c.ContainerRemove(ctx, made.ID, container.RemoveOptions{Force: true}); err != nil {
+			t.Errorf("clean up: %v", err)
+		}
+	}()
+	ref := "mlridetest/" + Instance() + ":1"
+	if _, err := c.ContainerCommit(ctx, made.ID, container.CommitOptions{Reference: ref, Changes: []string{change}}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { untag(t, c, ref) })
+	return ref
 }
 
 // importImage makes an image of busybox and a file of extra random bytes, so that

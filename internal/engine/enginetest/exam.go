@@ -45,6 +45,8 @@ type Host interface {
 	// Stranger makes a running container that has the name of Engine's container
 	// id, but no label of ours. untouched says whether it is still as it was.
 	Stranger(id string) (untouched func() bool)
+	// StrangersVolume is the same with a volume.
+	StrangersVolume(id string) (untouched func() bool)
 	// Kill and Destroy do so to Engine's container id; Say writes a line to its
 	// standard output or standard error.
 	Kill(id string)
@@ -63,7 +65,8 @@ var small = engine.Limits{NanoCPUs: 500_000_000, Memory: 32 << 20}
 // sleep is a command that stays until it is told to end.
 var sleep = []string{"sleep", "3600"}
 
-// script is a shell's. The fake knows echo, exit, sleep and the dd of hungry.
+// script is a shell's. The fake knows echo, exit, sleep, the dd of hungry, and
+// what it says of files.
 func script(lines ...string) []string { return []string{"sh", "-c", strings.Join(lines, "; ")} }
 
 // hungry is a command that takes that much memory and keeps it.
@@ -102,6 +105,10 @@ func Run(t *testing.T, make func(t *testing.T) Subject) {
 		"RemoveImageInUse":     (*exam).removeImageInUse,
 		"ImagesOfTwoInstances": (*exam).imagesOfTwoInstances,
 		"ImageEvents":          (*exam).imageEvents,
+		"Volumes":              (*exam).volumes,
+		"VolumesStay":          (*exam).volumesStay,
+		"VolumeOfStrangers":    (*exam).volumeOfStrangers,
+		"Sizes":                (*exam).sizes,
 		"Close":                (*exam).closed,
 	}
 	for name, question := range questions {

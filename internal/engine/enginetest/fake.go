@@ -19,7 +19,8 @@ import (
 //
 // It understands these commands: sleep N (stays until it is ended), and sh -c
 // with echo TEXT, echo TEXT >&2, exit N, sleep N and exec dd … bs=NM (takes N MiB
-// and stays) between semicolons. Any other program is missing, and ends with 127.
+// and stays) between semicolons; and of files echo TEXT > PATH, cat PATH and
+// head -c BYTES /dev/zero > PATH. Any other program is missing, and ends with 127.
 type Fake struct {
 	*world
 	instance string
@@ -40,8 +41,9 @@ type world struct {
 	serial  int
 	about   engine.Info
 
-	boxes    map[string]*box   // containers by name
-	tags     map[string]string // references to image ids
+	boxes    map[string]*box    // containers by name
+	volumes  map[string]*folder // by name
+	tags     map[string]string  // references to image ids
 	images   map[string]FakeImage
 	registry map[string]FakeImage // by reference
 	hosts    map[string]bool      // registries that answer
@@ -56,7 +58,7 @@ const StatsPeriod = 5 * time.Millisecond
 func NewFake(instance string) *Fake {
 	w := &world{
 		changed: make(chan struct{}),
-		boxes:   map[string]*box{}, tags: map[string]string{}, images: map[string]FakeImage{},
+		boxes:   map[string]*box{}, volumes: map[string]*folder{}, tags: map[string]string{}, images: map[string]FakeImage{},
 		registry: map[string]FakeImage{}, hosts: map[string]bool{"docker.io": true},
 		about: engine.Info{
 			Name: "fake", Version: "1.0", APIVersion: "1.41", NanoCPUs: 8e9, Memory: 32 << 30,

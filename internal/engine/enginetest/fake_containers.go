@@ -22,11 +22,13 @@ type box struct {
 	log      []engine.LogLine
 	used     int64 // memory
 	cpu      int64
+	mounts   []engine.Mount
+	layer    map[string]file // outside of its volumes
 }
 
 // program is what a command does when it is started.
 type program struct {
-	says       []engine.LogLine
+	does       []deed
 	ends       bool
 	code       int
 	ignoresEnd bool  // as a shell before a terminal does
@@ -59,9 +61,8 @@ func parse(command []string) program {
 				mib, _ := strconv.ParseInt(strings.TrimSuffix(strings.TrimPrefix(words[len(words)-1], "bs="), "M"), 10, 64)
 				p.memory = mib << 20
 				return p
-			case "echo":
-				text, toStderr := strings.CutSuffix(strings.Join(words[1:], " "), " >&2")
-				p.says = append(p.says, engine.LogLine{Text: text, Stderr: toStderr})
+			case "echo", "head", "cat":
+				p.does = append(p.does, parseDeed(words))
 			case "exit":
 				p.ends = true
 				p.code, _ = strconv.Atoi(words[1])
@@ -122,12 +123,15 @@ func (f *Fake) Create(ctx context.Context, spec engine.Spec) error {
 		if len(spec.Command) == 0 && f.images[image].Silent {
 			return fmt.Errorf("%w: no command specified", engine.ErrRefused)
 		}
+		if err := f.ensure(spec.Mounts); err != nil {
+			return err
+		}
 		b := &box{
 			State: engine.State{
 				ID: spec.ID, Owner: spec.Owner, Status: engine.StatusCreated, EngineID: f.hash(), Limits: spec.Limits,
 			},
 			instance: f.instance, image: image, broken: f.images[image].Broken, program: parse(spec.Command),
-			devices: spec.Devices,
+			devices: spec.Devices, mounts: spec.Mounts, layer: map[string]file{},
 		}
 		f.boxes[f.name(spec.ID)] = b
 		f.tell(b, "create")
@@ -159,14 +163,15 @@ func (w *world) start(b *box) {
 	b.Pid, b.ExitCode, b.OOMKilled, b.Error = 1000+w.serial, 0, false, ""
 	b.used = b.program.memory
 	w.tell(b, "start")
-	for _, l := range b.program.says {
-		w.write(b, l)
+	code := 0
+	for _, d := range b.program.does {
+		code = w.perform(b, d)
 	}
 	switch {
 	case b.used > b.Limits.Memory && b.Limits.Memory > 0:
 		w.end(b, 137, true)
 	case b.program.ends:
-		w.end(b, b.program.code, false)
+		w.end(b, max(b.program.code, code), false)
 	}
 }
 

@@ -101,3 +101,26 @@ func (f *Fake) Forget(id string) {
 	delete(f.tags, f.imageTag(id))
 	f.tellImage(f.imageTag(id), "untag")
 }
+
+// StrangersVolume makes a volume of somebody else's that has the name of ours
+// with that id. untouched says whether it is still there.
+func (f *Fake) StrangersVolume(id string) (untouched func() bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	v := &folder{files: map[string]file{}}
+	f.volumes[f.name(id)] = v
+	return func() bool {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		return f.volumes[f.name(id)] == v
+	}
+}
+
+// Fill puts a file of that size into a volume, in the place of the one before.
+func (f *Fake) Fill(volumeID string, size int64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if v := f.volumes[f.name(volumeID)]; v != nil {
+		v.files["filled"] = file{size: size}
+	}
+}
