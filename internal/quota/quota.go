@@ -261,33 +261,6 @@ func (s *Service) ReleaseImage(ctx context.Context, tx *ent.Client, owner string
 	return nil
 }
 
-// CheckDisk refuses when the owner's images, as last measured, fill the disk quota.
-func (s *Service) CheckDisk(ctx context.Context, owner string) error {
-	ctx = auth.AsSystem(ctx)
-	used, err := s.disk(ctx, owner)
-	if err != nil {
-		return err
-	}
-	q, err := s.Client.Quota.Query().Where(quota.UserID(owner)).Only(ctx)
-	if err != nil || used < q.MaxDisk {
-		return err
-	}
-	return Problem{
-		Code: fault.QuotaExceeded, Resource: "disk",
-		Message: fmt.Sprintf("Your quota is %s of disk and your images take %s. Delete one first.", q.MaxDisk, used),
-		Limit:   float64(q.MaxDisk), Used: float64(used),
-	}.Fault()
-}
-
-func (s *Service) disk(ctx context.Context, owner string) (record.Bytes, error) {
-	sizes, err := s.Client.Image.Query().Where(image.OwnerID(owner), image.SizeNotNil()).Select(image.FieldSize).Ints(ctx)
-	sum := 0
-	for _, n := range sizes {
-		sum += n
-	}
-	return record.Bytes(sum), err
-}
-
 // Usage is what one person uses now.
 type Usage struct {
 	Need
