@@ -32,8 +32,8 @@ const cullGrace = 10 * time.Second
 // rarely is how often at most news is written that only says that it is still used.
 const rarely = time.Minute
 
-// leastIdle is the shortest idle timeout: below it a thought is idleness.
-const leastIdle = time.Minute
+// LeastIdle is the shortest idle timeout: below it a thought is idleness.
+const LeastIdle = time.Minute
 
 // IdleRules are what may be asked for as an idle timeout. Zero is none.
 type IdleRules struct {
@@ -62,7 +62,7 @@ func (r IdleRules) check(check *fault.Check, asked *record.Duration) {
 	}
 	least := r.Least
 	if least == 0 {
-		least = leastIdle
+		least = LeastIdle
 	}
 	words := fmt.Sprintf("An idle timeout is %s or more, or 0s for ever.", record.Duration(least))
 	if r.Max > 0 {
