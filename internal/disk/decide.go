@@ -11,10 +11,11 @@ import (
 // This file is the arithmetic: pure, without a clock or a database.
 
 const (
-	// measureEvery is how often at most a layer is measured while it grows slowly:
-	// it costs the engine up to a tenth of a second.
+	// measureEvery is how often a layer that does not grow is measured: it costs
+	// the engine up to a tenth of a second.
 	measureEvery = 30 * time.Second
-	// measureSoon is the same for one that writes a lot, and hurry how much that is.
+	// measureSoon is the same for one that has just begun or grows a lot, and hurry
+	// how much that is.
 	measureSoon = 5 * time.Second
 	hurry       = 64 * record.MiB
 	// leastWritten is how many bytes a second somebody must write to be frozen for
@@ -26,10 +27,19 @@ const (
 	apart = 5 * time.Second
 )
 
-// Due says whether a running container's layer is to be measured again: written
-// is what it has written to block devices since it last was.
-func Due(since time.Duration, written record.Bytes, measured bool) bool {
-	return !measured || since >= measureEvery || since >= measureSoon && written >= hurry
+// Pause is until a layer is measured again that has just grown: soon while it
+// grows a lot, and else twice the pause before, as far as measureEvery.
+func Pause(before time.Duration, grown record.Bytes) time.Duration {
+	if before == 0 || grown >= hurry {
+		return measureSoon
+	}
+	return min(2*before, measureEvery)
+}
+
+// Due says whether a layer is to be measured again: written is what went to
+// block devices since it last was, which not every kernel tells of every write.
+func Due(since, pause time.Duration, written record.Bytes) bool {
+	return since >= pause || since >= measureSoon && written >= hurry
 }
 
 // Reading is what is known of how much somebody has written by an instant.

@@ -12,23 +12,30 @@ import (
 
 func TestDue(t *testing.T) {
 	t.Parallel()
+	const s = time.Second
 	for name, c := range map[string]struct {
-		since    time.Duration
-		written  record.Bytes
-		measured bool
-		want     bool
+		since, pause time.Duration
+		written      record.Bytes
+		want         bool
 	}{
-		"never measured":          {0, 0, false, true},
-		"just measured":           {time.Second, 0, true, false},
-		"writes a lot, just now":  {time.Second, record.GiB, true, false},
-		"writes a lot":            {5 * time.Second, 64 * record.MiB, true, true},
-		"writes a little":         {29 * time.Second, record.MiB, true, false},
-		"its turn":                {30 * time.Second, 0, true, true},
-		"another run began at 0":  {time.Second, -record.GiB, true, false},
-		"long ago, whatever done": {time.Hour, -record.GiB, true, true},
+		"never measured":          {1e6 * s, 0, 0, true},
+		"just measured":           {s, 30 * s, 0, false},
+		"writes a lot, just now":  {s, 30 * s, record.GiB, false},
+		"writes a lot":            {5 * s, 30 * s, 64 * record.MiB, true},
+		"writes a little":         {29 * s, 30 * s, record.MiB, false},
+		"its turn":                {30 * s, 30 * s, 0, true},
+		"another run began at 0":  {s, 5 * s, -record.GiB, false},
+		"long ago, whatever done": {time.Hour, 30 * s, -record.GiB, true},
 	} {
-		require.Equal(t, c.want, disk.Due(c.since, c.written, c.measured), name)
+		require.Equal(t, c.want, disk.Due(c.since, c.pause, c.written), name)
 	}
+	pause := time.Duration(0)
+	for i, want := range []time.Duration{5 * s, 10 * s, 20 * s, 30 * s, 30 * s} {
+		pause = disk.Pause(pause, record.MiB)
+		require.Equal(t, want, pause, i)
+	}
+	require.Equal(t, 5*s, disk.Pause(pause, record.GiB))
+	require.Equal(t, 30*s, disk.Pause(pause, -record.GiB))
 }
 
 func TestRate(t *testing.T) {

@@ -188,15 +188,3 @@ func (h *house) awaitStatus(ctx context.Context, id string, status container.Sta
 	h.t.Helper()
 	return h.await(ctx, id, string(status), func(c *ent.Container) bool { return c.Status == status })
 }
-
-// kinds are the lines of a container's timeline, oldest first.
-func (h *house) kinds(id string) []string {
-	h.t.Helper()
-	lines, err := h.Events(sys, id, 100)
-	require.NoError(h.t, err)
-	kinds := make([]string, len(lines))
-	for i, l := range lines {
-		kinds[len(lines)-1-i] = l.Kind
-	}
-	return kinds
-}

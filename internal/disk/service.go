@@ -81,8 +81,9 @@ type Service struct {
 type track struct {
 	run      string
 	measured time.Time
-	reading  Reading // when it was last measured
-	last     Reading // at the last look, while there is little room
+	pause    time.Duration // until it is measured again
+	reading  Reading       // when it was last measured
+	last     Reading       // at the last look, while there is little room
 }
 
 // New returns a service; nothing is looked at before Run.
@@ -212,7 +213,7 @@ func (s *Service) measureDue(ctx context.Context, rows []*ent.Container) error {
 		if row.Observed == container.ObservedPaused && !t.measured.IsZero() {
 			continue // nothing grows there
 		}
-		if !Due(s.Now().Sub(t.measured), s.written(row.ID)-t.reading.Blocks, !t.measured.IsZero()) {
+		if !Due(s.Now().Sub(t.measured), t.pause, s.written(row.ID)-t.reading.Blocks) {
 			continue
 		}
 		if err := s.measure(ctx, row, t); err != nil {
@@ -232,6 +233,7 @@ func (s *Service) measure(ctx context.Context, row *ent.Container, t *track) err
 		return err
 	}
 	now := s.Now()
+	t.pause = Pause(t.pause, size-t.reading.Size)
 	t.measured, t.reading = now, Reading{now, s.written(row.ID), size}
 	if err := s.Lifecycle.DiskUsed(ctx, row.ID, size); err != nil {
 		return err
