@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"github.com/alecthomas/kong"
+
+	"github.com/mlride/mlride/internal/lifecycle"
 )
 
 // StoreConfig says where the data is kept.
@@ -59,6 +61,9 @@ type Config struct {
 	Overcommit    Overcommit `env:"MLRIDE_OVERCOMMIT" default:"cpu=2,memory=1" placeholder:"LIST" help:"How often the rest of the machine may be promised; what is left out keeps its default."`
 	MinMemory     Size       `env:"MLRIDE_MIN_MEMORY" default:"512MiB" placeholder:"BYTES" help:"Floor of an image's minimum memory and of a container's limit."`
 	DeletionGrace Span       `env:"MLRIDE_DELETION_GRACE" default:"168h" placeholder:"DURATION" help:"Between deleting an account and its removal."`
+	IdleTimeout   Span       `env:"MLRIDE_IDLE_TIMEOUT" default:"off" placeholder:"DURATION" help:"How long a new container that names nothing else may do nothing before it is frozen, or off."`
+	IdleMax       Span       `env:"MLRIDE_IDLE_MAX" default:"off" placeholder:"DURATION" help:"The longest idle timeout that may be asked for; off allows any, and none."`
+	IdleStop      Span       `env:"MLRIDE_IDLE_STOP" default:"24h" placeholder:"DURATION" help:"How long a frozen container stays so before it is stopped, or off."`
 	Trash         Span       `env:"MLRIDE_TRASH" default:"168h" placeholder:"DURATION" help:"Between deleting a volume and its removal."`
 
 	RegistryMirrors Mirrors `env:"MLRIDE_REGISTRY_MIRRORS" placeholder:"HOSTS" help:"Registry mirrors, separated by commas."`
@@ -72,6 +77,9 @@ type Config struct {
 	BackupKeep  Count   `env:"MLRIDE_BACKUP_KEEP" default:"7" placeholder:"NUMBER" help:"How many backups are kept."`
 	Log         Logging `env:"MLRIDE_LOG" default:"info" placeholder:"LEVEL[,FORMAT]" help:"debug, info, warn or error; then, if wanted, text or json. Text on a terminal and JSON elsewhere when no format is given."`
 }
+
+// leastIdle is the shortest idle timeout.
+const leastIdle = lifecycle.LeastIdle
 
 // Defaults is the configuration of a server that was told nothing.
 func Defaults() Config {
@@ -92,6 +100,12 @@ func (c Config) Validate() error {
 	}
 	if c.URL != "" && strings.EqualFold(string(c.URL), string(c.AppsURL)) {
 		return fmt.Errorf("MLRIDE_APPS_URL takes another origin than MLRIDE_URL, not %q for both", c.URL)
+	}
+	if d := c.IdleTimeout.Duration; d != 0 && d < leastIdle {
+		return fmt.Errorf("MLRIDE_IDLE_TIMEOUT takes %s or more, or off, not %s", leastIdle, d)
+	}
+	if d := c.IdleMax.Duration; d != 0 && (d < leastIdle || d < c.IdleTimeout.Duration) {
+		return fmt.Errorf("MLRIDE_IDLE_MAX takes at least %s and at least MLRIDE_IDLE_TIMEOUT, or off, not %s", leastIdle, d)
 	}
 	if c.Data == "" {
 		return errors.New("MLRIDE_DATA takes a folder such as ./data")

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -10,6 +11,7 @@ import (
 	"github.com/mlride/mlride/ent/record"
 	"github.com/mlride/mlride/graph/generated"
 	"github.com/mlride/mlride/internal/account"
+	"github.com/mlride/mlride/internal/disk"
 	"github.com/mlride/mlride/internal/fault"
 	"github.com/mlride/mlride/internal/quota"
 )
@@ -47,10 +49,21 @@ func (h *house) ServerInfo(ctx context.Context) (*generated.ServerInfo, error) {
 		PasswordRules: account.PasswordRules(), EngineState: h.engineState(),
 		MinMemory: record.Bytes(h.config.MinMemory), Time: time.Now().UTC(),
 	}
+	if d := h.idleDefault(); d != 0 {
+		info.IdleTimeout = &d
+	}
+	if d := record.Duration(h.config.IdleMax.Duration); d != 0 {
+		info.MaxIdleTimeout = &d
+	}
 	if h.config.Contact != "" {
 		info.Contact = &h.config.Contact
 	}
 	return info, nil
+}
+
+// idleDefault is the idle timeout of a container that names none.
+func (h *house) idleDefault() record.Duration {
+	return record.Duration(cmp.Or(h.config.IdleTimeout.Duration, h.config.IdleMax.Duration))
 }
 
 // System implements graph.Machine.
@@ -71,22 +84,29 @@ func (h *house) System(ctx context.Context) (*generated.System, error) {
 	if err != nil {
 		return nil, err
 	}
-	var disk unix.Statfs_t
-	if err := unix.Statfs(h.config.Data, &disk); err != nil {
+	var data unix.Statfs_t
+	if err := unix.Statfs(h.config.Data, &data); err != nil {
 		return nil, err
 	}
 	gpus, err := h.gpus(ctx)
 	if err != nil {
 		return nil, err
 	}
-	block := uint64(disk.Bsize) //nolint:gosec // the kernel's block size is positive
+	block := uint64(data.Bsize) //nolint:gosec // the kernel's block size is positive
+	var engineFree *record.Bytes
+	if root := h.lifecycle.Connection().Info.DataRoot; root != "" {
+		if free, err := disk.Free(root); err == nil {
+			engineFree = &free
+		}
+	}
 	return &generated.System{
 		Version: h.version, Engine: h.engineInfo(),
 		Capacity: amounts(capacity.Together), Reserved: amounts(reserved), UsedMemory: h.monitor.TotalMemory(),
 		Users: users, Images: images, Containers: containers,
 		Gpus: gpus, Queued: queued(containers),
 		HostProtection: &generated.HostProtection{Message: "Nobody has looked yet.", Commands: []string{}},
-		DiskFree:       record.Bytes(disk.Bavail * block), DiskUsed: record.Bytes((disk.Blocks - disk.Bfree) * block),
+		DiskFree:       record.Bytes(data.Bavail * block), DiskUsed: record.Bytes((data.Blocks - data.Bfree) * block),
+		EngineDiskFree: engineFree, DiskReserve: h.config.HostReserve.Disk,
 	}, nil
 }
 

@@ -22,8 +22,10 @@ import (
 	"github.com/mlride/mlride/graph"
 	"github.com/mlride/mlride/internal/account"
 	"github.com/mlride/mlride/internal/auth"
+	"github.com/mlride/mlride/internal/disk"
 	"github.com/mlride/mlride/internal/docker"
 	"github.com/mlride/mlride/internal/engine"
+	"github.com/mlride/mlride/internal/idle"
 	"github.com/mlride/mlride/internal/image"
 	"github.com/mlride/mlride/internal/lifecycle"
 	"github.com/mlride/mlride/internal/live"
@@ -98,6 +100,8 @@ type house struct {
 	monitor   *monitor.Service
 	volumes   *volume.Service
 	lifecycle *lifecycle.Service
+	idle      *idle.Service
+	disk      *disk.Service
 	resolver  *graph.Resolver
 	loops     []func(context.Context)
 }
@@ -146,6 +150,7 @@ func (h *house) features(ctx context.Context, feed *live.Feed) error {
 	h.images, err = image.New(image.Options{
 		Client: client, Feed: feed, Engine: h.engine, Quota: h.quota, Log: log, Now: time.Now,
 		MinMemory: record.Bytes(config.MinMemory), Starter: string(config.StarterImage),
+		Room: func() error { return h.disk.Room() },
 	})
 	if err != nil {
 		return err
@@ -160,6 +165,8 @@ func (h *house) features(ctx context.Context, feed *live.Feed) error {
 	h.lifecycle = lifecycle.New(lifecycle.Options{
 		Client: client, Engine: h.engine, Quota: h.quota, Volumes: h.volumes, Feed: feed, Log: log, Now: time.Now,
 		MinMemory:    record.Bytes(config.MinMemory),
+		Idleness:     lifecycle.IdleRules{Default: config.IdleTimeout.Duration, Max: config.IdleMax.Duration},
+		Room:         func() error { return h.disk.Room() },
 		Running:      func(p lifecycle.Process) { h.monitor.Started(monitor.Target(p)) },
 		Ended:        h.monitor.Stopped,
 		Watched:      h.monitor.Watching,
@@ -173,11 +180,29 @@ func (h *house) features(ctx context.Context, feed *live.Feed) error {
 			h.volumes.EngineUp()
 		},
 	})
+	h.idle = idle.New(idle.Options{
+		Client: client, Lifecycle: h.lifecycle, Quota: h.quota, Latest: h.monitor.Latest,
+		Stop: config.IdleStop.Duration, Now: time.Now, Log: log,
+	})
+	h.disk = disk.New(disk.Options{
+		Client: client, Engine: h.engine, Lifecycle: h.lifecycle, Quota: h.quota, Latest: h.monitor.Latest,
+		Folders: h.folders, Reserve: config.HostReserve.Disk, Now: time.Now, Log: log,
+	})
 	h.resolver = &graph.Resolver{
 		Account: h.accounts, Images: h.images, Lifecycle: h.lifecycle, Quota: h.quota, Monitor: h.monitor, Volumes: h.volumes, Machine: h,
 	}
-	h.loops = []func(context.Context){h.accounts.Run, h.images.Run, h.monitor.Run, h.volumes.Run, h.lifecycle.Run}
+	h.loops = []func(context.Context){h.accounts.Run, h.images.Run, h.monitor.Run, h.volumes.Run, h.lifecycle.Run, h.idle.Run, h.disk.Run}
 	return nil
+}
+
+// folders are those whose disks must not run full: ours, and the engine's where
+// it is on this machine.
+func (h *house) folders() []string {
+	folders := []string{h.config.Data}
+	if root := h.lifecycle.Connection().Info.DataRoot; root != "" {
+		folders = append(folders, root)
+	}
+	return folders
 }
 
 func (h *house) close() error { return errors.Join(h.engine.Close(), h.store.Close()) }

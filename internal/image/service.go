@@ -39,6 +39,9 @@ type Options struct {
 	Feed   *live.Feed
 	Engine engine.Images
 	Quota  Quota
+	// Room says why nothing may be pulled now, for want of the machine's disk; nil
+	// is always room.
+	Room func() error
 	// MinMemory is the floor of an image's minimum.
 	MinMemory record.Bytes
 	// Starter is a reference that the engine may have locally and that everybody

@@ -60,7 +60,8 @@ func (in Input) minima(m *ent.ImageMutation) {
 // Pull records that the image is wanted and returns; the server does the rest.
 // What the viewer has of the same reference already is refreshed, and takes the
 // minima that are given. BAD_USER_INPUT tells all that is wrong with in;
-// QUOTA_EXCEEDED that there is no place or disk left.
+// QUOTA_EXCEEDED that there is no place or disk left, LOW_DISK that the machine
+// has none.
 func (s *Service) Pull(ctx context.Context, in Input) (*ent.Image, error) {
 	v, err := auth.Require(ctx)
 	if err != nil {
@@ -72,6 +73,11 @@ func (s *Service) Pull(ctx context.Context, in Input) (*ent.Image, error) {
 	named, err := parse(in.Reference)
 	if err != nil {
 		return nil, err
+	}
+	if s.Room != nil {
+		if err := s.Room(); err != nil {
+			return nil, err
+		}
 	}
 	if err := s.Quota.CheckDisk(ctx, v.UserID); err != nil {
 		return nil, err

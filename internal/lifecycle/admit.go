@@ -145,6 +145,7 @@ func (s *Service) letInWaiting(ctx context.Context) error {
 	ctx = auth.AsSystem(ctx)
 	s.door.Lock()
 	defer s.door.Unlock()
+	low := s.Room() != nil // nothing begins while the disk is nearly full
 	for {
 		waiting, err := s.Quota.Waiting(ctx, s.Client)
 		if err != nil || len(waiting) == 0 {
@@ -155,9 +156,11 @@ func (s *Service) letInWaiting(ctx context.Context) error {
 			return err
 		}
 		line := quota.Line(waiting, running)
-		moved, err := s.letInFirst(ctx, line)
-		if err != nil {
-			return err
+		moved := false
+		if !low {
+			if moved, err = s.letInFirst(ctx, line); err != nil {
+				return err
+			}
 		}
 		if !moved {
 			return s.tellPlaces(ctx, line)

@@ -118,6 +118,7 @@ func (p plan) need() quota.Need {
 func (s *Service) plan(ctx context.Context, w Wanted) (plan, error) {
 	var check fault.Check
 	w.shape(&check, s.MinMemory)
+	s.Idleness.check(&check, w.IdleTimeout)
 	img, err := s.Client.Image.Get(ctx, w.ImageID)
 	if ent.IsNotFound(err) {
 		if err := check.Err(); err != nil {
@@ -192,6 +193,11 @@ func (s *Service) Admission(ctx context.Context, w Wanted) (Admission, error) {
 		return Admission{Problems: []quota.Problem{{Code: f.Code, Message: f.Message}}, Largest: largest}, nil
 	}
 	a := Admission{Problems: problems, Largest: largest}
+	full, err := s.diskProblems(ctx, v.UserID)
+	if err != nil {
+		return a, err
+	}
+	a.Problems = append(a.Problems, full...)
 	if err := ready(p.image); err != nil {
 		a.Problems = append(a.Problems, quota.Problem{Code: fault.ImageNotReady, Message: fault.Of(err).Message})
 	}

@@ -212,6 +212,8 @@ func explain(c *ent.Container, seen *engine.State, asked bool, blame Blame) *rec
 	case seen.OOMKilled && code == killed:
 		e.Reason = record.ExitOutOfMemory
 		e.Message = fmt.Sprintf("Ran out of memory at %s%s. Raise the limit and start again.", c.MemoryLimit, seenPeak(blame.Peak))
+	case asked && c.StoppedBy != nil && *c.StoppedBy == byIdle:
+		e.Reason, e.Message = record.ExitIdle, "It was stopped because nothing used it. Start it again whenever you like."
 	case asked && c.StoppedBy != nil && *c.StoppedBy != c.OwnerID:
 		e.Reason, e.Message = record.ExitStoppedByAdmin, "An administrator stopped it."
 	case asked:

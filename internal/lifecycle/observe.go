@@ -149,6 +149,9 @@ func (s *Service) write(ctx context.Context, tx *ent.Client, row *ent.Container,
 			up.ClearStoppedBy()
 		}
 	}
+	if !n.Started.IsZero() || n.Exit != nil || n.Observed == container.ObservedLost {
+		rewind(up.SetFrozen(container.FrozenNo)) // a run starts with a clean idle clock, and what is down has none
+	}
 	if n.Exit != nil {
 		if n.Exit.At.IsZero() {
 			n.Exit.At = s.Now().UTC()

@@ -46,6 +46,10 @@ type Options struct {
 	Now     func() time.Time
 	// MinMemory is the least memory that a container may have.
 	MinMemory record.Bytes
+	// Idleness is what may be asked for as an idle timeout.
+	Idleness IdleRules
+	// Room says why nothing may be begun on the machine now, for want of disk.
+	Room func() error
 
 	// Running and Ended are told whenever a container was seen to run or not;
 	// Watched says whether Running has been told of it.
@@ -93,6 +97,9 @@ func New(o Options) *Service {
 	}
 	if o.MemoryPeak == nil {
 		o.MemoryPeak = func(string) (record.Bytes, bool) { return 0, false }
+	}
+	if o.Room == nil {
+		o.Room = func() error { return nil }
 	}
 	if o.ImageMissing == nil {
 		o.ImageMissing = ignore

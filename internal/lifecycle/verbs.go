@@ -38,11 +38,15 @@ func (s *Service) Create(ctx context.Context, w Wanted) (*ent.Container, error) 
 	if err != nil {
 		return nil, err
 	}
+	full := s.space(ctx, v.UserID)
 	var row *ent.Container
 	fresh := false
 	err = s.tx(ctx, "create", func(tx *ent.Client) error {
 		if row, err = s.byKey(ctx, tx, v.UserID, w.IdempotencyKey); row != nil || err != nil {
 			return err
+		}
+		if full != nil {
+			return full
 		}
 		fresh = true
 		row, err = s.insert(ctx, tx, v, p)
@@ -117,6 +121,7 @@ func (s *Service) insert(ctx context.Context, tx *ent.Client, v auth.Viewer, p p
 		SetCPULimit(p.limits.CPU).SetMemoryLimit(p.limits.Memory).SetGpuLimit(p.limits.GPU).
 		SetCommand(orEmpty(p.Command)).SetEnvironment(orEmpty(p.Environment)).
 		SetRestartPolicy(p.RestartPolicy).SetNillableIdempotencyKey(p.IdempotencyKey).
+		SetNillableIdleTimeout(stored(s.Idleness.effective(p.IdleTimeout))).
 		Save(ctx)
 	if err != nil {
 		return nil, err
@@ -206,15 +211,19 @@ func (s *Service) change(ctx context.Context, id, verb, message string, do func(
 // Start wants it running. One that runs, or is about to, or waits already, is left
 // alone; a frozen one goes on. With queue it waits where the machine is full.
 func (s *Service) Start(ctx context.Context, id string, queue bool) (*ent.Container, error) {
+	full := s.spaceOf(ctx, id)
 	return s.change(ctx, id, "start", "Start was asked for.", func(tx *ent.Client, row *ent.Container, up *ent.ContainerUpdateOne) (*Wish, error) {
 		switch row.Desired {
 		case container.DesiredRunning:
 			return nil, nil
 		case container.DesiredPaused:
-			return &Wish{Desired: container.DesiredRunning, Run: row.Run}, nil
+			return s.wake(row, up, full)
 		case container.DesiredRemoved:
 			return nil, invalid(row, "start")
 		case container.DesiredStopped:
+		}
+		if full != nil {
+			return nil, full
 		}
 		return s.again(ctx, tx, row, up, queue)
 	})
@@ -278,12 +287,16 @@ func (s *Service) Restart(ctx context.Context, id string, grace time.Duration) (
 	if err := checkGrace(grace); err != nil {
 		return nil, err
 	}
+	full := s.spaceOf(ctx, id)
 	return s.change(ctx, id, "restart", "Restart was asked for.", func(tx *ent.Client, row *ent.Container, up *ent.ContainerUpdateOne) (*Wish, error) {
 		if row.Desired == container.DesiredRemoved {
 			return nil, invalid(row, "restart")
 		}
 		if row.Queued {
 			return nil, nil // it will be started as it is
+		}
+		if begins := row.Desired == container.DesiredStopped || row.Frozen == container.FrozenDisk; begins && full != nil {
+			return nil, full
 		}
 		wish, err := s.again(ctx, tx, row, up, false)
 		if err == nil && (row.Observed == container.ObservedRunning || row.Observed == container.ObservedPaused) {
@@ -295,33 +308,30 @@ func (s *Service) Restart(ctx context.Context, id string, grace time.Duration) (
 
 // Pause wants a running container frozen. Its reservation stays.
 func (s *Service) Pause(ctx context.Context, id string) (*ent.Container, error) {
-	return s.change(ctx, id, "pause", "Pause was asked for.", func(_ *ent.Client, row *ent.Container, _ *ent.ContainerUpdateOne) (*Wish, error) {
+	return s.change(ctx, id, "pause", "Pause was asked for.", func(_ *ent.Client, row *ent.Container, up *ent.ContainerUpdateOne) (*Wish, error) {
 		switch {
 		case row.Desired == container.DesiredPaused:
 			return nil, nil
 		case row.Status != container.StatusRunning:
 			return nil, invalid(row, "pause", container.StatusRunning)
 		}
+		s.used(row, up)
 		return &Wish{Desired: container.DesiredPaused, Run: row.Run}, nil
 	})
 }
 
 // Unpause wants a frozen container to go on.
 func (s *Service) Unpause(ctx context.Context, id string) (*ent.Container, error) {
-	return s.change(ctx, id, "unpause", "Unpause was asked for.", func(_ *ent.Client, row *ent.Container, _ *ent.ContainerUpdateOne) (*Wish, error) {
+	full := s.Room()
+	return s.change(ctx, id, "unpause", "Unpause was asked for.", func(_ *ent.Client, row *ent.Container, up *ent.ContainerUpdateOne) (*Wish, error) {
 		switch {
 		case row.Desired == container.DesiredRunning && row.Status == container.StatusRunning:
 			return nil, nil
 		case row.Desired != container.DesiredPaused:
 			return nil, invalid(row, "unpause", container.StatusPaused)
 		}
-		return &Wish{Desired: container.DesiredRunning, Run: row.Run}, nil
+		return s.wake(row, up, full)
 	})
-}
-
-// Keep puts the idle clock back.
-func (s *Service) Keep(ctx context.Context, id string) (*ent.Container, error) {
-	return s.Get(ctx, id)
 }
 
 // Remove wants it gone, in whatever state it is.
@@ -351,6 +361,7 @@ func (s *Service) Update(ctx context.Context, id string, e Edit) (*ent.Container
 	check.That(e.Name == nil || dnsLabel.MatchString(*e.Name), "name", "format", nameRule)
 	checkCPU(&check, e.CPU)
 	checkMemory(&check, e.Memory, s.MinMemory)
+	s.Idleness.check(&check, e.IdleTimeout)
 	if err := check.Err(); err != nil {
 		return nil, err
 	}
@@ -359,6 +370,7 @@ func (s *Service) Update(ctx context.Context, id string, e Edit) (*ent.Container
 			return nil, invalid(row, "update")
 		}
 		up.SetNillableName(e.Name).SetNillableRestartPolicy(e.RestartPolicy)
+		editIdle(row, up, e.IdleTimeout)
 		wish := wishOf(row)
 		return &wish, s.editLimits(ctx, tx, row, up, e)
 	})
@@ -381,6 +393,9 @@ func (e Edit) describe() string {
 	}
 	if e.RestartPolicy != nil {
 		parts = append(parts, "restart policy "+string(*e.RestartPolicy))
+	}
+	if e.IdleTimeout != nil {
+		parts = append(parts, "idle timeout "+e.IdleTimeout.String())
 	}
 	return "A change was asked for: " + strings.Join(parts, ", ") + "."
 }

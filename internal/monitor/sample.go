@@ -14,6 +14,8 @@ type Sample struct {
 	At time.Time
 	// CPUPercent is of one core since the sample before: 200 is two busy cores.
 	CPUPercent float64
+	// CPUTime is what it took of processors since its start.
+	CPUTime time.Duration
 	// Memory is what is in use less the inactive page cache, as the docker command
 	// line prints it.
 	Memory, MemoryLimit record.Bytes
@@ -45,8 +47,8 @@ func between(id string, limit record.Bytes, before, now reading) (Sample, bool) 
 	}
 	s := Sample{
 		ID: id, At: now.at.UTC(),
-		CPUPercent: 100 * float64(now.cpu-before.cpu) / float64(elapsed),
-		Memory:     record.Bytes(max(now.memory, 0)), MemoryLimit: limit,
+		CPUPercent: 100 * float64(now.cpu-before.cpu) / float64(elapsed), CPUTime: time.Duration(now.cpu),
+		Memory: record.Bytes(max(now.memory, 0)), MemoryLimit: limit,
 		NetworkRx: record.Bytes(now.rx), NetworkTx: record.Bytes(now.tx),
 		BlockRead: record.Bytes(now.read), BlockWrite: record.Bytes(now.written),
 		Pids: int(now.pids),

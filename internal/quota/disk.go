@@ -14,6 +14,8 @@ import (
 	"github.com/mlride/mlride/internal/fault"
 )
 
+// Disk is not reserved but measured: what is there when one looks.
+
 // disk is what fills somebody's disk quota, as last measured.
 type disk struct {
 	images, volumes, trash, layers record.Bytes
@@ -38,22 +40,31 @@ func (d disk) String() string {
 
 // CheckDisk refuses when what the owner keeps, as last measured, fills the disk quota.
 func (s *Service) CheckDisk(ctx context.Context, owner string) error {
+	p, err := s.DiskProblem(ctx, owner)
+	if err != nil || p == nil {
+		return err
+	}
+	return p.Fault()
+}
+
+// DiskProblem says that what the owner has on disk fills the quota; nil when not.
+func (s *Service) DiskProblem(ctx context.Context, owner string) (*Problem, error) {
 	used, err := s.disk(ctx, owner)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	q, err := s.Client.Quota.Query().Where(quota.UserID(owner)).Only(auth.AsSystem(ctx))
 	if err != nil || used.sum() < q.MaxDisk {
-		return err
+		return nil, err
 	}
 	message := fmt.Sprintf("Your quota is %s of disk and %s are in use: %s. Delete something first", q.MaxDisk, used.sum(), used)
 	if used.trash > 0 {
 		message += ", or empty the trash"
 	}
-	return Problem{
+	return &Problem{
 		Code: fault.QuotaExceeded, Resource: "disk", Message: message + ".",
 		Limit: float64(q.MaxDisk), Used: float64(used.sum()),
-	}.Fault()
+	}, nil
 }
 
 func (s *Service) disk(ctx context.Context, owner string) (disk, error) {
