@@ -109,13 +109,21 @@ func assemble(ctx context.Context, config Config, version string, log *slog.Logg
 	if h.store, err = store.Open(ctx, config.DatabasePath()); err != nil {
 		return nil, err
 	}
-	if h.engine, err = docker.New(docker.Options{Host: config.Engine, Instance: h.instance}); err != nil {
+	if h.engine, err = docker.New(engineOptions(config, h.instance)); err != nil {
 		return nil, errors.Join(fmt.Errorf("DOCKER_HOST: %w", err), h.store.Close())
 	}
 	if err := h.features(ctx, &live.Feed{}); err != nil {
 		return nil, errors.Join(err, h.close())
 	}
 	return h, nil
+}
+
+// engineOptions are what the settings say about the engine.
+func engineOptions(config Config, instance string) docker.Options {
+	return docker.Options{
+		Host: config.Engine, Instance: instance, NetworkPool: config.NetworkPool.Prefix,
+		NoInternet: config.Internet == "off", Strict: config.Profile == "strict",
+	}
 }
 
 func (h *house) features(ctx context.Context, feed *live.Feed) error {

@@ -78,7 +78,11 @@ func (s *Service) advance(ctx context.Context, id string) error {
 func (s *Service) perform(ctx context.Context, row *ent.Container, step Step) error {
 	switch step {
 	case Create:
-		return s.Engine.Create(ctx, s.spec(row))
+		spec := s.spec(row)
+		if q, err := s.Quota.ByUser(ctx, row.OwnerID); err == nil {
+			spec.Hosts = q.MaxContainers
+		}
+		return s.Engine.Create(ctx, spec)
 	case Start:
 		return s.Engine.Start(ctx, row.ID)
 	case Stop:

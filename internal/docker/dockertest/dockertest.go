@@ -16,6 +16,7 @@ import (
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/filters"
 	"github.com/docker/docker/api/types/image"
+	"github.com/docker/docker/api/types/network"
 	"github.com/docker/docker/client"
 
 	"github.com/mlride/mlride/internal/docker"
@@ -37,7 +38,8 @@ func random() string {
 }
 
 // Engine connects to the engine as the given instance (Instance() makes one).
-// When the test ends, all containers and image tags of that instance are removed.
+// When the test ends, all containers, networks and image tags of that
+// instance are removed.
 func Engine(t testing.TB, instance string) *docker.Engine {
 	t.Helper()
 	raw := Client(t)
@@ -69,7 +71,7 @@ func Client(t testing.TB) *client.Client {
 	return c
 }
 
-// Clean removes all containers and image tags of an instance from the engine.
+// Clean removes all containers, networks and image tags of an instance from the engine.
 func Clean(t testing.TB, c *client.Client, instance string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
@@ -80,6 +82,15 @@ func Clean(t testing.TB, c *client.Client, instance string) {
 	}
 	for _, row := range rows {
 		if err := c.ContainerRemove(ctx, row.ID, container.RemoveOptions{Force: true, RemoveVolumes: true}); err != nil && !cerrdefs.IsNotFound(err) {
+			t.Errorf("clean up: %v", err)
+		}
+	}
+	networks, err := c.NetworkList(ctx, network.ListOptions{Filters: filters.NewArgs(filters.Arg("label", "mlride.instance="+instance))})
+	if err != nil {
+		t.Errorf("clean up: %v", err)
+	}
+	for _, row := range networks {
+		if err := c.NetworkRemove(ctx, row.ID); err != nil && !cerrdefs.IsNotFound(err) {
 			t.Errorf("clean up: %v", err)
 		}
 	}

@@ -50,6 +50,10 @@ type Host interface {
 	Kill(id string)
 	Destroy(id string)
 	Say(id, text string, stderr bool)
+	// Networks are the owners who have a network of Engine's instance, in order;
+	// DropNetwork removes one behind the engine's back.
+	Networks() []string
+	DropNetwork(owner string)
 	// NewID is a fresh id with this prefix.
 	NewID(prefix string) string
 }
@@ -102,6 +106,8 @@ func Run(t *testing.T, make func(t *testing.T) Subject) {
 		"RemoveImageInUse":     (*exam).removeImageInUse,
 		"ImagesOfTwoInstances": (*exam).imagesOfTwoInstances,
 		"ImageEvents":          (*exam).imageEvents,
+		"Networks":             (*exam).networks,
+		"NetworkGone":          (*exam).networkGone,
 		"Close":                (*exam).closed,
 	}
 	for name, question := range questions {

@@ -128,6 +128,7 @@ func (f *Fake) Create(ctx context.Context, spec engine.Spec) error {
 			instance: f.instance, image: image, broken: f.images[image].Broken, program: parse(spec.Command),
 		}
 		f.boxes[f.name(spec.ID)] = b
+		f.join(spec.Owner)
 		f.tell(b, "create")
 		return nil
 	})
@@ -145,6 +146,7 @@ func (f *Fake) Start(ctx context.Context, id string) error {
 			b.Error = "unable to find user nobody"
 			return fmt.Errorf("%w: %s", engine.ErrRefused, b.Error)
 		}
+		f.join(b.Owner)
 		f.start(b)
 		return nil
 	})
