@@ -24,6 +24,7 @@ import (
 	"github.com/mlride/mlride/internal/auth"
 	"github.com/mlride/mlride/internal/docker"
 	"github.com/mlride/mlride/internal/engine"
+	"github.com/mlride/mlride/internal/firewall"
 	"github.com/mlride/mlride/internal/image"
 	"github.com/mlride/mlride/internal/lifecycle"
 	"github.com/mlride/mlride/internal/live"
@@ -91,6 +92,7 @@ type house struct {
 	instance  string
 	store     *store.Store
 	engine    *docker.Engine
+	firewall  *firewall.Keeper
 	quota     *quota.Service
 	accounts  *account.Service
 	images    *image.Service
@@ -171,10 +173,11 @@ func (h *house) features(ctx context.Context, feed *live.Feed) error {
 		ImageEvent:   h.images.Observe,
 		Connected:    func(context.Context, engine.Info) { h.images.EngineUp() },
 	})
+	h.firewall = firewall.New(firewall.Options{Off: config.Firewall == "off", Here: h.engine.SharesNetwork, Log: log})
 	h.resolver = &graph.Resolver{
 		Account: h.accounts, Images: h.images, Lifecycle: h.lifecycle, Quota: h.quota, Monitor: h.monitor, Machine: h,
 	}
-	h.loops = []func(context.Context){h.accounts.Run, h.images.Run, h.monitor.Run, h.lifecycle.Run}
+	h.loops = []func(context.Context){h.accounts.Run, h.images.Run, h.monitor.Run, h.lifecycle.Run, h.firewall.Keep}
 	return nil
 }
 
