@@ -11,7 +11,6 @@ import (
 	"sync"
 	"time"
 
-	cerrdefs "github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/network"
 	"github.com/docker/docker/client"
@@ -139,9 +138,9 @@ func (e *Engine) makeNetwork(ctx context.Context, owner string, hosts int) error
 	if err != nil {
 		return err
 	}
-	for range refusals {
-		block, free := freeBlock(pool, bits, held)
-		if !free {
+	tries := 0
+	for block := range freeBlocks(pool, bits, held) {
+		if tries++; tries > refusals {
 			break
 		}
 		var taken bool
@@ -153,13 +152,12 @@ func (e *Engine) makeNetwork(ctx context.Context, owner string, hosts int) error
 				IPAM:    &network.IPAM{Driver: "default", Config: []network.IPAMConfig{{Subnet: block.String()}}},
 				Labels:  map[string]string{labelInstance: e.opts.Instance, labelOwner: owner, labelID: owner},
 			})
-			taken = cerrdefs.IsPermissionDenied(err)
+			taken = isOverlap(err)
 			return err
 		})
 		if !taken {
 			return err
 		}
-		held = append(held, block)
 	}
 	return fmt.Errorf("%w: no free /%d for a network is left in %s: the administrator can name another pool (MLRIDE_NETWORK_POOL)", engine.ErrRefused, bits, pool)
 }

@@ -6,34 +6,37 @@ import (
 	"context"
 	"encoding/binary"
 	"encoding/hex"
+	"iter"
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/docker/docker/api/types/network"
 	"github.com/docker/docker/client"
 )
 
-// freeBlock is the first block of that length in pool that overlaps with nothing
-// held.
-func freeBlock(pool netip.Prefix, bits int, held []netip.Prefix) (netip.Prefix, bool) {
-	if bits < pool.Bits() {
-		return netip.Prefix{}, false
-	}
-	end := last(pool)
-	for at := number4(pool.Masked().Addr()); ; {
-		block := netip.PrefixFrom(address4(at), bits)
-		in := overlapped(block, held)
-		if !in.IsValid() {
-			return block, true
+// freeBlocks are the blocks of that length in pool that overlap with nothing held.
+func freeBlocks(pool netip.Prefix, bits int, held []netip.Prefix) iter.Seq[netip.Prefix] {
+	return func(yield func(netip.Prefix) bool) {
+		if bits < pool.Bits() {
+			return
 		}
-		// Go on after the larger of the two.
-		next := max(last(block), last(in))
-		if next >= end {
-			return netip.Prefix{}, false
+		end := last(pool)
+		for at := number4(pool.Masked().Addr()); ; {
+			block := netip.PrefixFrom(address4(at), bits)
+			next := last(block)
+			if in := overlapped(block, held); in.IsValid() {
+				next = max(next, last(in)) // go on after the larger of the two
+			} else if !yield(block) {
+				return
+			}
+			if next >= end {
+				return
+			}
+			at = next + 1
 		}
-		at = next + 1
 	}
 }
 
@@ -95,18 +98,19 @@ func subnets(n network.Inspect) []netip.Prefix {
 // more than the whole pool does not count: it tells where all the rest goes, as
 // the default route and one into a company's network do, and ours go before it.
 func hostNetworks(pool netip.Prefix) []netip.Prefix {
-	var found []netip.Prefix
+	return slices.DeleteFunc(hostRoutes(), func(p netip.Prefix) bool {
+		return p.Bits() < pool.Bits() && p.Contains(pool.Addr())
+	})
+}
+
+// hostRoutes are the networks of all of the host's addresses and routes.
+func hostRoutes() []netip.Prefix {
 	table, _ := os.ReadFile("/proc/net/route") // what cannot be told is left to the engine
-	all := routes(table)
+	found := routes(table)
 	addresses, _ := net.InterfaceAddrs()
 	for _, a := range addresses {
 		if p, err := netip.ParsePrefix(a.String()); err == nil && p.Addr().Is4() {
-			all = append(all, p.Masked())
-		}
-	}
-	for _, p := range all {
-		if wider := p.Bits() < pool.Bits() && p.Contains(pool.Addr()); !wider {
-			found = append(found, p)
+			found = append(found, p.Masked())
 		}
 	}
 	return found

@@ -17,6 +17,13 @@ func prefixes(texts ...string) []netip.Prefix {
 	return list
 }
 
+func freeBlock(pool netip.Prefix, bits int, held []netip.Prefix) (netip.Prefix, bool) {
+	for block := range freeBlocks(pool, bits, held) {
+		return block, true
+	}
+	return netip.Prefix{}, false
+}
+
 func TestFreeBlock(t *testing.T) {
 	for _, c := range []struct {
 		pool string

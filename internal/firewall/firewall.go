@@ -73,10 +73,9 @@ func chains(protocol iptables.Protocol, bridged bool) []chain {
 		table: "mangle", name: "MLR-PRE", parent: "PREROUTING", when: rule("-i " + bridges),
 		rules: [][]string{answers, rule("-m addrtype --dst-type LOCAL -j DROP")},
 	}
+	pre.rules = append(pre.rules, rule("-p udp -m udp --dport 53 -j RETURN"), rule("-p tcp -m tcp --dport 53 -j RETURN"))
 	for _, place := range metadata[protocol] {
-		pre.rules = append(pre.rules,
-			rule("-d "+place+" -p udp -m udp --dport 53 -j RETURN"), rule("-d "+place+" -p tcp -m tcp --dport 53 -j RETURN"),
-			rule("-d "+place+" -j DROP"))
+		pre.rules = append(pre.rules, rule("-d "+place+" -j DROP"))
 	}
 	// Nobody but the host itself, whose own packets are not forwarded, begins
 	// anything with a container.
