@@ -133,9 +133,9 @@ func profile(spec engine.Spec, opts Options) (*container.Config, *container.Host
 		host.ReadonlyRootfs = true
 		host.Tmpfs = map[string]string{
 			"/tmp": "rw,nosuid,nodev,noexec,size=256m,mode=1777",
-			// The owner is named here since the engine makes the working folder as
-			// root before it mounts this, and mode= has no effect on a folder that is there.
-			strictHome: "rw,nosuid,nodev,exec,size=1g,uid=1000,gid=1000,mode=0700",
+			// Its owner is named, and not a mode for everybody, since the engine makes the
+			// working folder before it mounts this: the runtime ignores mode= then.
+			strictHome: "rw,nosuid,nodev,exec,size=1g,uid=1000,gid=1000",
 		}
 	}
 	return config, host

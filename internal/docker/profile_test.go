@@ -90,7 +90,7 @@ func TestStrictProfile(t *testing.T) {
 	host.CapAdd, host.ReadonlyRootfs = nil, true
 	host.Tmpfs = map[string]string{
 		"/tmp":     "rw,nosuid,nodev,noexec,size=256m,mode=1777",
-		"/home/me": "rw,nosuid,nodev,exec,size=1g,uid=1000,gid=1000,mode=0700",
+		"/home/me": "rw,nosuid,nodev,exec,size=1g,uid=1000,gid=1000",
 	}
 	strictConfig, strictHost := profile(spec, Options{Instance: "one", Strict: true})
 	require.Equal(t, config, strictConfig)
