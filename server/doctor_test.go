@@ -11,8 +11,10 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/mlride/mlride/graph/generated"
 	"github.com/mlride/mlride/internal/docker"
 	"github.com/mlride/mlride/internal/engine"
+	"github.com/mlride/mlride/internal/firewall"
 )
 
 func healthy() docker.Facts {
@@ -61,6 +63,21 @@ func TestJudge(t *testing.T) {
 		}
 	}
 	assert.True(t, atLeast("2.0", 1, 41) && atLeast("1.100", 1, 41) && !atLeast("1.9", 1, 41) && !atLeast("x", 1, 41))
+}
+
+// TestFirewallState: what the administrator's page is told.
+func TestFirewallState(t *testing.T) {
+	t.Parallel()
+	kept := firewallState(firewall.State{Status: firewall.Protected})
+	assert.Equal(t, &generated.Firewall{State: generated.FirewallStateProtected, Commands: []string{}}, kept)
+	open := firewallState(firewall.State{Status: firewall.MayNot, Reason: "elsewhere"})
+	assert.Equal(t, generated.FirewallStateMayNot, open.State)
+	assert.Equal(t, "elsewhere", *open.Reason)
+	assert.Contains(t, open.Commands, "iptables -t filter -I INPUT -i mlr-+ -j MLR-IN")
+	off := firewallState(firewall.State{Status: firewall.Off})
+	assert.Equal(t, generated.FirewallStateOff, off.State)
+	assert.Nil(t, off.Reason)
+	assert.NotEmpty(t, off.Commands)
 }
 
 // TestDoctor of an engine that is there: every check has its line, and nothing of

@@ -10,6 +10,7 @@ import (
 	"github.com/mlride/mlride/ent/record"
 	"github.com/mlride/mlride/graph/generated"
 	"github.com/mlride/mlride/internal/account"
+	"github.com/mlride/mlride/internal/firewall"
 	"github.com/mlride/mlride/internal/quota"
 )
 
@@ -80,7 +81,23 @@ func (h *house) System(ctx context.Context) (*generated.System, error) {
 		Capacity: amounts(capacity.Together), Reserved: amounts(reserved), UsedMemory: h.monitor.TotalMemory(),
 		Users: users, Images: images, Containers: containers,
 		DiskFree: record.Bytes(disk.Bavail * block), DiskUsed: record.Bytes((disk.Blocks - disk.Bfree) * block),
+		Firewall: firewallState(h.firewall.State()),
 	}, nil
+}
+
+func firewallState(s firewall.State) *generated.Firewall {
+	f := &generated.Firewall{Commands: []string{}, State: map[firewall.Status]generated.FirewallState{
+		firewall.Protected: generated.FirewallStateProtected,
+		firewall.MayNot:    generated.FirewallStateMayNot,
+		firewall.Off:       generated.FirewallStateOff,
+	}[s.Status]}
+	if s.Reason != "" {
+		f.Reason = &s.Reason
+	}
+	if s.Status != firewall.Protected {
+		f.Commands = firewall.Commands()
+	}
+	return f
 }
 
 func amounts(a quota.Amounts) *generated.ResourceAmounts {

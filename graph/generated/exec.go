@@ -166,6 +166,12 @@ type ComplexityRoot struct {
 		Value func(childComplexity int) int
 	}
 
+	Firewall struct {
+		Commands func(childComplexity int) int
+		Reason   func(childComplexity int) int
+		State    func(childComplexity int) int
+	}
+
 	Image struct {
 		CreatedAt          func(childComplexity int) int
 		Digest             func(childComplexity int) int
@@ -331,6 +337,7 @@ type ComplexityRoot struct {
 		DiskFree   func(childComplexity int) int
 		DiskUsed   func(childComplexity int) int
 		Engine     func(childComplexity int) int
+		Firewall   func(childComplexity int) int
 		Images     func(childComplexity int) int
 		Reserved   func(childComplexity int) int
 		UsedMemory func(childComplexity int) int
@@ -939,6 +946,25 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.EnvVar.Value(childComplexity), true
+
+	case "Firewall.commands":
+		if e.ComplexityRoot.Firewall.Commands == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Firewall.Commands(childComplexity), true
+	case "Firewall.reason":
+		if e.ComplexityRoot.Firewall.Reason == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Firewall.Reason(childComplexity), true
+	case "Firewall.state":
+		if e.ComplexityRoot.Firewall.State == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Firewall.State(childComplexity), true
 
 	case "Image.createdAt":
 		if e.ComplexityRoot.Image.CreatedAt == nil {
@@ -1764,6 +1790,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.System.Engine(childComplexity), true
+	case "System.firewall":
+		if e.ComplexityRoot.System.Firewall == nil {
+			break
+		}
+
+		return e.ComplexityRoot.System.Firewall(childComplexity), true
 	case "System.images":
 		if e.ComplexityRoot.System.Images == nil {
 			break
@@ -2834,6 +2866,32 @@ type System {
   diskFree: Bytes!
   "Used disk where the server keeps its data."
   diskUsed: Bytes!
+  "Whether containers are kept from the host's services."
+  firewall: Firewall!
+}
+
+"""
+The rules that keep containers from the host's services.
+"""
+type Firewall {
+  "Whether the server keeps them."
+  state: FirewallState!
+  "Why it may not."
+  reason: String
+  "What to type as root on the engine's machine, where the server keeps none."
+  commands: [String!]!
+}
+
+"""
+Whether the server keeps the rules that shield the host's services.
+"""
+enum FirewallState {
+  "It keeps them."
+  PROTECTED
+  "It may not, or not yet: containers reach the host's services unless somebody else made the rules."
+  MAY_NOT
+  "The operator wants none of the server's."
+  OFF
 }
 
 """
@@ -3557,6 +3615,18 @@ func (ec *executionContext) childFields_EnvVar(ctx context.Context, field graphq
 	return nil, fmt.Errorf("no field named %q was found under type EnvVar", field.Name)
 }
 
+func (ec *executionContext) childFields_Firewall(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "state":
+		return ec.fieldContext_Firewall_state(ctx, field)
+	case "reason":
+		return ec.fieldContext_Firewall_reason(ctx, field)
+	case "commands":
+		return ec.fieldContext_Firewall_commands(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type Firewall", field.Name)
+}
+
 func (ec *executionContext) childFields_Image(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "id":
@@ -3809,6 +3879,8 @@ func (ec *executionContext) childFields_System(ctx context.Context, field graphq
 		return ec.fieldContext_System_diskFree(ctx, field)
 	case "diskUsed":
 		return ec.fieldContext_System_diskUsed(ctx, field)
+	case "firewall":
+		return ec.fieldContext_System_firewall(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type System", field.Name)
 }
@@ -6634,6 +6706,75 @@ func (ec *executionContext) _EnvVar_value(ctx context.Context, field graphql.Col
 }
 func (ec *executionContext) fieldContext_EnvVar_value(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("EnvVar", field, false, false, "String")
+}
+
+func (ec *executionContext) _Firewall_state(ctx context.Context, field graphql.CollectedField, obj *Firewall) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Firewall_state(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.State, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v FirewallState) graphql.Marshaler {
+			return ec.marshalNFirewallState2githubᚗcomᚋmlrideᚋmlrideᚋgraphᚋgeneratedᚐFirewallState(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Firewall_state(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Firewall", field, false, false, "FirewallState")
+}
+
+func (ec *executionContext) _Firewall_reason(ctx context.Context, field graphql.CollectedField, obj *Firewall) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Firewall_reason(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Reason, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOString2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Firewall_reason(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Firewall", field, false, false, "String")
+}
+
+func (ec *executionContext) _Firewall_commands(ctx context.Context, field graphql.CollectedField, obj *Firewall) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Firewall_commands(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Commands, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []string) graphql.Marshaler {
+			return ec.marshalNString2ᚕstringᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Firewall_commands(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Firewall", field, false, false, "String")
 }
 
 func (ec *executionContext) _Image_id(ctx context.Context, field graphql.CollectedField, obj *ent.Image) (ret graphql.Marshaler) {
@@ -10758,6 +10899,38 @@ func (ec *executionContext) fieldContext_System_diskUsed(_ context.Context, fiel
 	return graphql.NewScalarFieldContext("System", field, false, false, "Bytes")
 }
 
+func (ec *executionContext) _System_firewall(ctx context.Context, field graphql.CollectedField, obj *System) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_System_firewall(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Firewall, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *Firewall) graphql.Marshaler {
+			return ec.marshalNFirewall2ᚖgithubᚗcomᚋmlrideᚋmlrideᚋgraphᚋgeneratedᚐFirewall(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_System_firewall(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "System",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Firewall(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
 func (ec *executionContext) _Usage_containers(ctx context.Context, field graphql.CollectedField, obj *Usage) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -14138,6 +14311,49 @@ func (ec *executionContext) _EnvVar(ctx context.Context, sel ast.SelectionSet, o
 	return out
 }
 
+var firewallImplementors = []string{"Firewall"}
+
+func (ec *executionContext) _Firewall(ctx context.Context, sel ast.SelectionSet, obj *Firewall) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, firewallImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("Firewall")
+		case "state":
+			out.Values[i] = ec._Firewall_state(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "reason":
+			out.Values[i] = ec._Firewall_reason(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "commands":
+			out.Values[i] = ec._Firewall_commands(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
 var imageImplementors = []string{"Image", "Node"}
 
 func (ec *executionContext) _Image(ctx context.Context, sel ast.SelectionSet, obj *ent.Image) graphql.Marshaler {
@@ -15281,6 +15497,11 @@ func (ec *executionContext) _System(ctx context.Context, sel ast.SelectionSet, o
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
+		case "firewall":
+			out.Values[i] = ec._System_firewall(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
 		default:
 			panic("unknown field " + strconv.Quote(field.Name))
 		}
@@ -16250,6 +16471,24 @@ func (ec *executionContext) marshalNExitReason2githubᚗcomᚋmlrideᚋmlrideᚋ
 		graphql.AddInvalidNullFromMarshaler(ctx, "ExitReason!")
 	}
 	return res
+}
+
+func (ec *executionContext) marshalNFirewall2ᚖgithubᚗcomᚋmlrideᚋmlrideᚋgraphᚋgeneratedᚐFirewall(ctx context.Context, sel ast.SelectionSet, v *Firewall) graphql.Marshaler {
+	if v == nil {
+		graphql.AddInvalidNullError(ctx, "Firewall!")
+		return graphql.Null
+	}
+	return ec._Firewall(ctx, sel, v)
+}
+
+func (ec *executionContext) unmarshalNFirewallState2githubᚗcomᚋmlrideᚋmlrideᚋgraphᚋgeneratedᚐFirewallState(ctx context.Context, v any) (FirewallState, error) {
+	var res FirewallState
+	err := res.UnmarshalGQL(v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalNFirewallState2githubᚗcomᚋmlrideᚋmlrideᚋgraphᚋgeneratedᚐFirewallState(ctx context.Context, sel ast.SelectionSet, v FirewallState) graphql.Marshaler {
+	return v
 }
 
 func (ec *executionContext) unmarshalNFloat2float64(ctx context.Context, v any) (float64, error) {

@@ -192,6 +192,16 @@ type Engine struct {
 	LastEventAt *time.Time `json:"lastEventAt,omitempty"`
 }
 
+// The rules that keep containers from the host's services.
+type Firewall struct {
+	// Whether the server keeps them.
+	State FirewallState `json:"state"`
+	// Why it may not.
+	Reason *string `json:"reason,omitempty"`
+	// What to type as root on the engine's machine, where the server keeps none.
+	Commands []string `json:"commands"`
+}
+
 // A change of an image.
 type ImageChange struct {
 	// What kind of change.
@@ -420,6 +430,8 @@ type System struct {
 	DiskFree record.Bytes `json:"diskFree"`
 	// Used disk where the server keeps its data.
 	DiskUsed record.Bytes `json:"diskUsed"`
+	// Whether containers are kept from the host's services.
+	Firewall *Firewall `json:"firewall"`
 }
 
 // Changes to a container. Those left out stay.
@@ -730,6 +742,67 @@ func (e *EngineState) UnmarshalJSON(b []byte) error {
 }
 
 func (e EngineState) MarshalJSON() ([]byte, error) {
+	var buf bytes.Buffer
+	e.MarshalGQL(&buf)
+	return buf.Bytes(), nil
+}
+
+// Whether the server keeps the rules that shield the host's services.
+type FirewallState string
+
+const (
+	// It keeps them.
+	FirewallStateProtected FirewallState = "PROTECTED"
+	// It may not, or not yet: containers reach the host's services unless somebody else made the rules.
+	FirewallStateMayNot FirewallState = "MAY_NOT"
+	// The operator wants none of the server's.
+	FirewallStateOff FirewallState = "OFF"
+)
+
+var AllFirewallState = []FirewallState{
+	FirewallStateProtected,
+	FirewallStateMayNot,
+	FirewallStateOff,
+}
+
+func (e FirewallState) IsValid() bool {
+	switch e {
+	case FirewallStateProtected, FirewallStateMayNot, FirewallStateOff:
+		return true
+	}
+	return false
+}
+
+func (e FirewallState) String() string {
+	return string(e)
+}
+
+func (e *FirewallState) UnmarshalGQL(v any) error {
+	str, ok := v.(string)
+	if !ok {
+		return fmt.Errorf("enums must be strings")
+	}
+
+	*e = FirewallState(str)
+	if !e.IsValid() {
+		return fmt.Errorf("%s is not a valid FirewallState", str)
+	}
+	return nil
+}
+
+func (e FirewallState) MarshalGQL(w io.Writer) {
+	_, _ = fmt.Fprint(w, strconv.Quote(e.String()))
+}
+
+func (e *FirewallState) UnmarshalJSON(b []byte) error {
+	s, err := strconv.Unquote(string(b))
+	if err != nil {
+		return err
+	}
+	return e.UnmarshalGQL(s)
+}
+
+func (e FirewallState) MarshalJSON() ([]byte, error) {
 	var buf bytes.Buffer
 	e.MarshalGQL(&buf)
 	return buf.Bytes(), nil

@@ -16,6 +16,7 @@ export const embeddedTypes = [
   'ContainerStats',
   'Engine',
   'EnvVar',
+  'Firewall',
   'ImageChange',
   'ImageConnection',
   'ImageEdge',

@@ -1,4 +1,4 @@
-import { Card, Descriptions, Skeleton, Tag } from 'antd';
+import { Alert, Card, Descriptions, Skeleton, Tag } from 'antd';
 import { useEffect } from 'react';
 import { useTranslation } from 'react-i18next';
 import { useQuery } from 'urql';
@@ -40,6 +40,11 @@ const systemDocument = graphql(`
       }
       diskFree
       diskUsed
+      firewall {
+        state
+        reason
+        commands
+      }
     }
   }
 `);
@@ -70,6 +75,23 @@ export default function SystemPage() {
       <Heading title={t('app.system')} />
       <Problems error={error} />
       {!s && !error && <Skeleton active />}
+      {s && s.firewall.state !== 'PROTECTED' && (
+        <Alert
+          style={{ marginBottom: 12 }}
+          type="warning"
+          showIcon
+          title={t('system.open')}
+          description={
+            <>
+              <p>{s.firewall.state === 'OFF' ? t('system.firewallOff') : s.firewall.reason}</p>
+              <details>
+                <summary>{t('system.firewallCommands')}</summary>
+                <pre className="plain">{s.firewall.commands.join('\n')}</pre>
+              </details>
+            </>
+          }
+        />
+      )}
       {s && (
         <Card>
           <Descriptions
@@ -117,6 +139,11 @@ export default function SystemPage() {
                   s.diskUsed + s.diskFree,
                   t('system.free', { amount: bytes(s.diskFree, language) }),
                 ),
+              },
+              {
+                key: 'firewall',
+                label: t('system.firewall'),
+                children: <Tag color={s.firewall.state === 'PROTECTED' ? 'success' : 'warning'}>{t(`firewall.${s.firewall.state}`)}</Tag>,
               },
               { key: 'users', label: t('app.users'), children: s.users },
               { key: 'images', label: t('app.images'), children: s.images },
