@@ -138,8 +138,19 @@ func (e *engine) clean(ctx context.Context, instance string) error {
 			wrong = append(wrong, err)
 		}
 	}
-	answer, err := e.call(ctx, http.MethodGet, "/images/json", nil)
+	answer, err := e.call(ctx, http.MethodGet, "/networks?filters="+ofInstance(instance), nil)
 	if err != nil {
+		return err
+	}
+	var networks []struct{ ID string }
+	if err := json.Unmarshal(answer, &networks); err != nil {
+		return err
+	}
+	for _, n := range networks {
+		_, err := e.call(ctx, http.MethodDelete, "/networks/"+n.ID, nil)
+		wrong = append(wrong, err)
+	}
+	if answer, err = e.call(ctx, http.MethodGet, "/images/json", nil); err != nil {
 		return err
 	}
 	var images []struct{ RepoTags []string }

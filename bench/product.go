@@ -38,7 +38,7 @@ func (p *product) start(ctx context.Context) error {
 	p.command.Stderr = log
 	p.command.Env = append(os.Environ(),
 		"MLRIDE_DATA="+filepath.Join(p.work, "data"), "MLRIDE_LISTEN=127.0.0.1:0", "MLRIDE_APPS_LISTEN=127.0.0.1:0",
-		"MLRIDE_INSTANCE="+p.instance, "MLRIDE_STARTER_IMAGE=mlride-starter:test", "MLRIDE_MIN_MEMORY=16MiB", "MLRIDE_LOG=warn",
+		"MLRIDE_INSTANCE="+p.instance, "MLRIDE_STARTER_IMAGE=mlride-starter:test", "MLRIDE_MIN_MEMORY=16MiB", "MLRIDE_LOG=warn", "MLRIDE_FIREWALL=off",
 		"MLRIDE_DEFAULT_QUOTA=containers=1000,cpu=1000,memory=1000GiB", "MLRIDE_OVERCOMMIT=cpu=100,memory=100",
 		"MLRIDE_HOST_RESERVE=disk=0")
 	out, err := p.command.StdoutPipe()

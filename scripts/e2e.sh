@@ -18,6 +18,7 @@ work=$(mktemp -d "${TMPDIR:-/tmp}/mlride-e2e.XXXXXX")
 instance=e2e-$$-$RANDOM
 export MLRIDE_INSTANCE=$instance
 export MLRIDE_DATA=$work/data
+export MLRIDE_FIREWALL=off # the machine's own stays as it is
 export MLRIDE_LISTEN=127.0.0.1:0
 export MLRIDE_APPS_LISTEN=127.0.0.1:0
 # A machine for tests may have little free disk; that is not what is tested.

@@ -15,6 +15,10 @@ need docker-registry docker-registry
 need busybox busybox-static
 need python3 python3
 need curl curl
+# An image is made of the system's own apt and Python, to see that both install
+# packages in a container.
+[ -x /usr/bin/python3 ] || packages+=(python3)
+compgen -G '/usr/share/python-wheels/pip-*.whl' >/dev/null || packages+=(python3-pip-whl)
 need "${CHROMIUM:-chromium}" chromium
 need fc-list fontconfig
 if ! command -v fc-list >/dev/null || [ -z "$(fc-list :lang=zh family)" ]; then

@@ -49,6 +49,9 @@ type Config struct {
 	Instance     Label  `env:"MLRIDE_INSTANCE" placeholder:"NAME" help:"Label on everything that is made in the engine; stored in the data folder when not given."`
 	StarterImage Image  `env:"MLRIDE_STARTER_IMAGE" default:"mlride-starter:latest" placeholder:"REFERENCE" help:"Image of the engine that is offered to everybody from the start, if it is there."`
 	NetworkPool  Pool   `env:"MLRIDE_NETWORK_POOL" default:"10.201.0.0/16" placeholder:"NETWORK" help:"IPv4 network that is cut into one for each user."`
+	Profile      string `env:"MLRIDE_PROFILE" enum:"default,strict" default:"default" placeholder:"NAME" help:"What containers may do: default, to work and install packages, or strict, as a user without privileges on a read-only root."`
+	Internet     string `env:"MLRIDE_INTERNET" enum:"on,off" default:"on" placeholder:"on|off" help:"Whether containers reach the internet."`
+	Firewall     string `env:"MLRIDE_FIREWALL" enum:"auto,off" default:"auto" placeholder:"auto|off" help:"Whether the server keeps rules of its own that shield the host's services from containers, where it may."`
 
 	GPUs GPUs `name:"gpus" env:"MLRIDE_GPUS" default:"auto" placeholder:"LIST" help:"GPUs that containers may have, as 0=A100,1=A100 in the engine's own ids; auto asks the vendor's tool, off gives none."`
 

@@ -13,6 +13,7 @@ import (
 	"github.com/mlride/mlride/internal/account"
 	"github.com/mlride/mlride/internal/disk"
 	"github.com/mlride/mlride/internal/fault"
+	"github.com/mlride/mlride/internal/firewall"
 	"github.com/mlride/mlride/internal/quota"
 )
 
@@ -103,11 +104,25 @@ func (h *house) System(ctx context.Context) (*generated.System, error) {
 		Version: h.version, Engine: h.engineInfo(),
 		Capacity: amounts(capacity.Together), Reserved: amounts(reserved), UsedMemory: h.monitor.TotalMemory(),
 		Users: users, Images: images, Containers: containers,
-		Gpus: gpus, Queued: queued(containers),
-		HostProtection: &generated.HostProtection{Message: "Nobody has looked yet.", Commands: []string{}},
-		DiskFree:       record.Bytes(data.Bavail * block), DiskUsed: record.Bytes((data.Blocks - data.Bfree) * block),
+		Gpus: gpus, Queued: queued(containers), HostProtection: protection(h.firewall.State()),
+		DiskFree: record.Bytes(data.Bavail * block), DiskUsed: record.Bytes((data.Blocks - data.Bfree) * block),
 		EngineDiskFree: engineFree, DiskReserve: h.config.HostReserve.Disk,
 	}, nil
+}
+
+func protection(s firewall.State) *generated.HostProtection {
+	p := &generated.HostProtection{Protected: s.Status == firewall.Protected, Commands: []string{}}
+	switch s.Status {
+	case firewall.Protected:
+		p.Message = "Containers are kept from this machine's services, from other people's containers and from the cloud's metadata."
+		return p
+	case firewall.Off:
+		p.Message = "MLRIDE_FIREWALL is off: unless somebody else made such rules, containers reach this machine's services."
+	case firewall.MayNot:
+		p.Message = "Containers reach this machine's services unless somebody else made such rules: " + s.Reason
+	}
+	p.Commands = firewall.Commands()
+	return p
 }
 
 func (h *house) gpus(ctx context.Context) ([]*generated.GpuDevice, error) {

@@ -25,6 +25,7 @@ import (
 	"github.com/mlride/mlride/internal/disk"
 	"github.com/mlride/mlride/internal/docker"
 	"github.com/mlride/mlride/internal/engine"
+	"github.com/mlride/mlride/internal/firewall"
 	"github.com/mlride/mlride/internal/idle"
 	"github.com/mlride/mlride/internal/image"
 	"github.com/mlride/mlride/internal/lifecycle"
@@ -94,6 +95,7 @@ type house struct {
 	instance  string
 	store     *store.Store
 	engine    *docker.Engine
+	firewall  *firewall.Keeper
 	quota     *quota.Service
 	accounts  *account.Service
 	images    *image.Service
@@ -115,13 +117,21 @@ func assemble(ctx context.Context, config Config, version string, log *slog.Logg
 	if h.store, err = store.Open(ctx, config.DatabasePath()); err != nil {
 		return nil, err
 	}
-	if h.engine, err = docker.New(docker.Options{Host: config.Engine, Instance: h.instance}); err != nil {
+	if h.engine, err = docker.New(engineOptions(config, h.instance)); err != nil {
 		return nil, errors.Join(fmt.Errorf("DOCKER_HOST: %w", err), h.store.Close())
 	}
 	if err := h.features(ctx, &live.Feed{}); err != nil {
 		return nil, errors.Join(err, h.close())
 	}
 	return h, nil
+}
+
+// engineOptions are what the settings say about the engine.
+func engineOptions(config Config, instance string) docker.Options {
+	return docker.Options{
+		Host: config.Engine, Instance: instance, NetworkPool: config.NetworkPool.Prefix,
+		NoInternet: config.Internet == "off", Strict: config.Profile == "strict",
+	}
 }
 
 func (h *house) features(ctx context.Context, feed *live.Feed) error {
@@ -188,10 +198,13 @@ func (h *house) features(ctx context.Context, feed *live.Feed) error {
 		Client: client, Engine: h.engine, Lifecycle: h.lifecycle, Quota: h.quota, Latest: h.monitor.Latest,
 		Folders: h.folders, Reserve: config.HostReserve.Disk, Now: time.Now, Log: log,
 	})
+	h.firewall = firewall.New(firewall.Options{Off: config.Firewall == "off", Here: h.engine.SharesNetwork, Log: log})
 	h.resolver = &graph.Resolver{
 		Account: h.accounts, Images: h.images, Lifecycle: h.lifecycle, Quota: h.quota, Monitor: h.monitor, Volumes: h.volumes, Machine: h,
 	}
-	h.loops = []func(context.Context){h.accounts.Run, h.images.Run, h.monitor.Run, h.volumes.Run, h.lifecycle.Run, h.idle.Run, h.disk.Run}
+	h.loops = []func(context.Context){
+		h.accounts.Run, h.images.Run, h.monitor.Run, h.volumes.Run, h.lifecycle.Run, h.idle.Run, h.disk.Run, h.firewall.Keep,
+	}
 	return nil
 }
 

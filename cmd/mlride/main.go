@@ -23,9 +23,11 @@ var version = "dev"
 
 // cli is the command line.
 type cli struct {
-	Serve   serve        `cmd:"" help:"Run the server until SIGTERM."`
-	Migrate migrate      `cmd:"" help:"Bring the database up to date and exit."`
-	Version printVersion `cmd:"" help:"Print the version, the commit and the version of Go."`
+	Serve    serve        `cmd:"" help:"Run the server until SIGTERM."`
+	Migrate  migrate      `cmd:"" help:"Bring the database up to date and exit."`
+	Doctor   doctor       `cmd:"" help:"Look at what the server would find, and say what to do about it."`
+	Firewall firewall     `cmd:"" help:"The rules that shield the host's services from containers."`
+	Version  printVersion `cmd:"" help:"Print the version, the commit and the version of Go."`
 }
 
 func main() {
@@ -51,7 +53,7 @@ func run(args []string, out, errs io.Writer) int {
 	if err != nil {
 		return fail(errs, err, 2)
 	}
-	if len(args) == 0 || args[0] == "serve" || args[0] == "migrate" {
+	if len(args) == 0 || args[0] == "serve" || args[0] == "migrate" || args[0] == "doctor" {
 		if err := server.CheckEnvironment(parser.Model, os.Environ()); err != nil {
 			return fail(errs, err, 2)
 		}
@@ -117,6 +119,28 @@ type migrate struct {
 // Run migrates.
 func (c *migrate) Run(ctx context.Context, out io.Writer) error {
 	return server.Migrate(ctx, c.StoreConfig, c.DryRun, out)
+}
+
+type doctor struct {
+	server.Config `embed:""`
+}
+
+// Run looks and prints.
+func (c *doctor) Run(ctx context.Context, out io.Writer) error {
+	return server.Doctor(ctx, c.Config, out)
+}
+
+type firewall struct {
+	Install firewallVerb `cmd:"" help:"Make the chains, or mend them. They last until the machine restarts."`
+	Remove  firewallVerb `cmd:"" help:"Take the chains away. A server with MLRIDE_FIREWALL=auto puts them back."`
+	Show    firewallVerb `cmd:"" help:"Say whether they are in place, and print the commands that make them."`
+}
+
+type firewallVerb struct{}
+
+// Run does what the command is named.
+func (firewallVerb) Run(command *kong.Context, out io.Writer) error {
+	return server.Firewall(command.Selected().Name, out)
 }
 
 type printVersion struct{}

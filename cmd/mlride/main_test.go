@@ -3,11 +3,13 @@ package main
 import (
 	"bytes"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 )
 
 // TestCommandLine runs commands in this process; none of them serves.
@@ -42,6 +44,22 @@ func TestCommandLine(t *testing.T) {
 		{name: "an empty variable is none", args: []string{"version"}, environment: map[string]string{"MLRIDE_URL": ""}, out: "mlride"},
 		{name: "settings that do not go together", args: []string{"serve", "--tls-cert", "a"}, status: 2, errs: "MLRIDE_TLS_CERT and MLRIDE_TLS_KEY"},
 		{
+			name: "doctor of no engine", args: []string{"doctor"}, environment: map[string]string{"DOCKER_HOST": "unix:///no/such/socket"}, status: 1,
+			out: "fail  engine        it does not answer", errs: "mlride: 1 of 2 checks failed",
+		},
+		{
+			name: "doctor of settings that are wrong", args: []string{"doctor"}, environment: map[string]string{"MLRIDE_FIREWALL": "on"}, status: 2,
+			errs: `mlride: MLRIDE_FIREWALL takes one of auto,off, not "on"`,
+		},
+		{
+			name: "firewall without iptables", args: []string{"firewall", "install"}, environment: map[string]string{"PATH": data}, status: 1,
+			errs: "mlride: iptables is not installed",
+		},
+		{
+			name: "firewall that cannot be seen", args: []string{"firewall", "show"}, environment: map[string]string{"PATH": data}, status: 1,
+			out: "iptables -t filter -N MLR-IN", errs: "mlride: iptables is not installed",
+		},
+		{
 			name: "a database that is not built", args: []string{"migrate"}, environment: map[string]string{"MLRIDE_DATABASE": "postgres://u:hunter2@h/d"}, status: 2,
 			errs: "MLRIDE_DATABASE takes sqlite:PATH; postgres is not built yet",
 		},
@@ -61,5 +79,25 @@ func TestCommandLine(t *testing.T) {
 			assert.Equal(t, 1, strings.Count(errs.String(), "\n"), "exactly one line: %s", errs.String())
 			assert.NotContains(t, errs.String(), "hunter2")
 		})
+	}
+}
+
+// TestFirewall installs, shows and removes in a network of this test's own, which
+// goes with its thread.
+func TestFirewall(t *testing.T) {
+	runtime.LockOSThread()
+	require.NoError(t, unix.Unshare(unix.CLONE_NEWNET), "this test needs root")
+	for _, step := range []struct{ verb, out string }{
+		{"show", "Missing:\niptables: the chain MLR-IN"},
+		{"install", ""},
+		{"show", "All chains are in place.\n\nThe commands that make them:\niptables -t filter -N MLR-IN\n"},
+		{"install", ""},
+		{"remove", ""},
+		{"show", "Missing:\niptables: the chain MLR-IN"},
+	} {
+		var out, errs bytes.Buffer
+		require.Zero(t, run([]string{"firewall", step.verb}, &out, &errs), errs.String())
+		require.Empty(t, errs.String())
+		require.Contains(t, out.String(), step.out)
 	}
 }

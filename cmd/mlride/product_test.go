@@ -58,6 +58,7 @@ func (p *product) start(more ...string) {
 		"MLRIDE_DATA=" + p.data, "MLRIDE_LISTEN=127.0.0.1:0", "MLRIDE_APPS_LISTEN=127.0.0.1:0", "MLRIDE_INSTANCE=" + p.instance,
 		"MLRIDE_STARTER_IMAGE=" + p.image, "MLRIDE_MIN_MEMORY=16MiB", "MLRIDE_OVERCOMMIT=cpu=100",
 		"MLRIDE_DEFAULT_QUOTA=containers=20,cpu=20", "MLRIDE_HOST_RESERVE=disk=0",
+		"MLRIDE_FIREWALL=off", // the machine's own stays as it is
 	}, more...)...)
 	out, err := p.command.StdoutPipe()
 	require.NoError(p.t, err)

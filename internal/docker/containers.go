@@ -29,6 +29,9 @@ func notOurs(name string) error {
 // Create makes the container with its volumes; one of ours that is already there
 // is adopted.
 func (e *Engine) Create(ctx context.Context, spec engine.Spec) error {
+	if _, err := e.network(ctx, spec.Owner, spec.Hosts); err != nil {
+		return err
+	}
 	var closed []engine.Mount
 	for _, m := range spec.Mounts {
 		opened, err := e.ensure(ctx, m)
@@ -46,7 +49,7 @@ func (e *Engine) Create(ctx context.Context, spec engine.Spec) error {
 }
 
 func (e *Engine) create(ctx context.Context, spec engine.Spec) error {
-	config, host := profile(spec, e.opts.Instance)
+	config, host := profile(spec, e.opts)
 	name := containerName(e.opts.Instance, spec.ID)
 	// Again while the name is taken by something that is not there: a container
 	// that is just being made, or just being removed.
@@ -86,8 +89,22 @@ func (e *Engine) Start(ctx context.Context, id string) error {
 	if found.State.Paused {
 		return fmt.Errorf("%w: it is paused, and goes on by unpausing", engine.ErrRefused)
 	}
+	err = e.start(ctx, found.ID)
+	if !errors.Is(err, engine.ErrNotFound) {
+		return err
+	}
+	// The container or its network is no more: somebody prunes networks that
+	// nothing runs on.
+	mended, mendErr := e.reconnect(ctx, found)
+	if !mended {
+		return errors.Join(mendErr, err)
+	}
+	return e.start(ctx, found.ID)
+}
+
+func (e *Engine) start(ctx context.Context, engineID string) error {
 	return e.call(ctx, startTimeout, func(ctx context.Context, c *client.Client) error {
-		err := c.ContainerStart(ctx, found.ID, container.StartOptions{}) // 304 is success
+		err := c.ContainerStart(ctx, engineID, container.StartOptions{}) // 304 is success
 		if isRuntimeRefusal(err) {
 			return as(engine.ErrRefused, err)
 		}

@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"regexp"
 	"strings"
@@ -62,6 +63,9 @@ const (
 // from more (it serialises most of the work), and its memory grows with them.
 const defaultConcurrent = 16
 
+// DefaultPool has room for 1,024 networks.
+var DefaultPool = netip.MustParsePrefix("10.201.0.0/16")
+
 // Options say which engine, and as whom.
 type Options struct {
 	// Host is the engine's address as in DOCKER_HOST (unix://… or tcp://…).
@@ -74,15 +78,22 @@ type Options struct {
 	// whose credentials (and credential helpers) serve for pulls. Empty takes
 	// DOCKER_CONFIG, or the user's own.
 	RegistryConfig string
+	// NetworkPool is cut into a network for each owner. Zero takes DefaultPool.
+	NetworkPool netip.Prefix
+	// NoInternet keeps containers from everything but their owner's others.
+	NoInternet bool
+	// Strict makes containers with the strict profile.
+	Strict bool
 	// MaxConcurrent bounds the calls under way at once, streams aside. 0 means 16.
 	MaxConcurrent int
 }
 
 // Engine is a Docker engine as this instance may use it.
 type Engine struct {
-	opts  Options
-	slots chan struct{}
-	pulls *keyedLock
+	opts     Options
+	slots    chan struct{}
+	pulls    *keyedLock
+	networks networks
 	// dialing holds one token for whoever may read or change current.
 	dialing chan struct{}
 	current *client.Client
@@ -109,6 +120,12 @@ func New(opts Options) (*Engine, error) {
 	if opts.MaxConcurrent <= 0 {
 		opts.MaxConcurrent = defaultConcurrent
 	}
+	if !opts.NetworkPool.IsValid() {
+		opts.NetworkPool = DefaultPool
+	}
+	if !opts.NetworkPool.Addr().Is4() || opts.NetworkPool.Bits() > smallestBlock {
+		return nil, fmt.Errorf("network pool %s: an IPv4 network of /%d or larger", opts.NetworkPool, smallestBlock)
+	}
 	c, err := newClient(opts.Host)
 	if err != nil {
 		return nil, fmt.Errorf("engine address: %w", err)
@@ -117,10 +134,11 @@ func New(opts Options) (*Engine, error) {
 		return nil, errors.New("engine address: ssh:// is not spoken here; forward the engine's socket and name that")
 	}
 	e := &Engine{
-		opts:    opts,
-		slots:   make(chan struct{}, opts.MaxConcurrent),
-		pulls:   newKeyedLock(),
-		dialing: make(chan struct{}, 1),
+		opts:     opts,
+		slots:    make(chan struct{}, opts.MaxConcurrent),
+		pulls:    newKeyedLock(),
+		networks: networks{choosing: newKeyedLock(), unused: map[string]time.Time{}},
+		dialing:  make(chan struct{}, 1),
 	}
 	e.open, e.close = context.WithCancel(context.Background())
 	return e, nil

@@ -4,12 +4,15 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 	"testing"
 
 	cerrdefs "github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/filters"
 	"github.com/docker/docker/api/types/image"
+	"github.com/docker/docker/api/types/network"
 	"github.com/docker/docker/api/types/volume"
 	"github.com/docker/docker/client"
 
@@ -156,4 +159,30 @@ func (h *host) Say(id, text string, stderr bool) {
 	})
 	h.must(err)
 	h.must(h.c.ContainerExecStart(ctx, made.ID, container.ExecStartOptions{Detach: true}))
+}
+
+func (h *host) networks() []network.Summary {
+	h.t.Helper()
+	rows, err := h.c.NetworkList(ctx, network.ListOptions{Filters: filters.NewArgs(filters.Arg("label", "mlride.instance="+h.instance))})
+	h.must(err)
+	return rows
+}
+
+func (h *host) Networks() []string {
+	h.t.Helper()
+	owners := []string{}
+	for _, row := range h.networks() {
+		owners = append(owners, row.Labels["mlride.owner"])
+	}
+	slices.Sort(owners)
+	return owners
+}
+
+func (h *host) DropNetwork(owner string) {
+	h.t.Helper()
+	for _, row := range h.networks() {
+		if row.Labels["mlride.owner"] == owner {
+			h.must(h.c.NetworkRemove(ctx, row.ID))
+		}
+	}
 }

@@ -109,6 +109,16 @@ func isRuntimeRefusal(err error) bool {
 		(strings.Contains(err.Error(), "OCI runtime create failed") || strings.Contains(err.Error(), "unable to find user "))
 }
 
+// isNotConnected says that a container to be taken off a network was not on it.
+// The engine has no code of its own for that.
+func isNotConnected(err error) bool { return strings.Contains(err.Error(), "is not connected to") }
+
+// isOverlap says that a subnet is held by another network, of the engine or of a
+// bridge that it met. Measured as 403; other versions may choose another code.
+func isOverlap(err error) bool {
+	return err != nil && (cerrdefs.IsPermissionDenied(err) || strings.Contains(strings.ToLower(err.Error()), "overlap"))
+}
+
 // isDiskFull says that the engine's disk is full. It comes as 500 or within a
 // stream, with only the kernel's text for ENOSPC to tell.
 func isDiskFull(err error) bool {

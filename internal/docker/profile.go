@@ -1,6 +1,10 @@
 package docker
 
 import (
+	"slices"
+	"strconv"
+	"strings"
+
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/go-units"
 
@@ -37,11 +41,51 @@ const (
 	oomScore = 500
 )
 
+const (
+	// strictUser has no name in most images, and needs none.
+	strictUser = "1000:1000"
+	// strictHome is the one place besides /tmp where the strict profile lets a
+	// program write. Both are memory, within the container's limit, and are empty
+	// after each start.
+	strictHome = "/home/me"
+)
+
+// threadCounts are what numeric libraries ask for how many threads to start. By
+// themselves they count the machine's cores, so that a container with one of 64
+// would have 64 threads take turns.
+var threadCounts = []string{
+	"OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS",
+	"NUMEXPR_NUM_THREADS", "NUMEXPR_MAX_THREADS", "RAYON_NUM_THREADS", "POLARS_MAX_THREADS",
+	"TORCH_NUM_THREADS", "TF_NUM_INTRAOP_THREADS",
+}
+
+// environment is the user's own, and what the container's limits make sensible
+// where the user says nothing. It is fixed with the container: a limit that is
+// changed later does not change it.
+func environment(spec engine.Spec, strict bool) []string {
+	env := slices.Clone(spec.Environment)
+	add := func(name, value string) {
+		if !slices.ContainsFunc(env, func(own string) bool { return strings.HasPrefix(own, name+"=") }) {
+			env = append(env, name+"="+value)
+		}
+	}
+	if nano := spec.Limits.NanoCPUs; nano > 0 {
+		for _, name := range threadCounts {
+			add(name, strconv.FormatInt((nano+1e9-1)/1e9, 10))
+		}
+	}
+	if strict {
+		add("HOME", strictHome)
+	}
+	return env
+}
+
 // profile is the one description of how a tenant's container is made. Nothing
 // in spec can loosen it: no folder, port, namespace or privilege of the host is
 // ever asked for, no device but the GPUs that were given out, and the engine's
 // default seccomp filter stays on.
-func profile(spec engine.Spec, instance string) (*container.Config, *container.HostConfig) {
+func profile(spec engine.Spec, opts Options) (*container.Config, *container.HostConfig) {
+	instance := opts.Instance
 	interactive := len(spec.Command) == 0
 	useInit, pids := true, int64(pidsLimit)
 	config := &container.Config{
@@ -49,7 +93,7 @@ func profile(spec engine.Spec, instance string) (*container.Config, *container.H
 		WorkingDir: spec.WorkingDir,
 		Image:      imageTag(instance, spec.ImageID),
 		Cmd:        spec.Command,
-		Env:        spec.Environment,
+		Env:        environment(spec, opts.Strict),
 		// An image whose own command is a shell or an interpreter ends at once
 		// unless somebody seems to sit there.
 		Tty:       interactive,
@@ -61,6 +105,7 @@ func profile(spec engine.Spec, instance string) (*container.Config, *container.H
 		},
 	}
 	host := &container.HostConfig{
+		NetworkMode: container.NetworkMode(networkName(instance, spec.Owner)),
 		CapDrop:     []string{"ALL"},
 		CapAdd:      neededCapabilities,
 		SecurityOpt: []string{"no-new-privileges:true"},
@@ -85,6 +130,20 @@ func profile(spec engine.Spec, instance string) (*container.Config, *container.H
 			DeviceRequests: devices(spec),
 			Ulimits:        []*units.Ulimit{{Name: "nofile", Soft: openFiles, Hard: openFiles}},
 		},
+	}
+	if opts.Strict {
+		config.User = strictUser
+		if config.WorkingDir == "" {
+			config.WorkingDir = strictHome
+		}
+		host.CapAdd = nil
+		host.ReadonlyRootfs = true
+		host.Tmpfs = map[string]string{
+			"/tmp": "rw,nosuid,nodev,noexec,size=256m,mode=1777",
+			// Its owner is named, and not a mode for everybody, since the engine makes the
+			// working folder before it mounts this: the runtime ignores mode= then.
+			strictHome: "rw,nosuid,nodev,exec,size=1g,uid=1000,gid=1000",
+		}
 	}
 	return config, host
 }

@@ -97,6 +97,36 @@ func TestD40Hardened(t *testing.T) {
 	require.Empty(t, raw.HostConfig.Devices)
 	require.Empty(t, raw.HostConfig.PortBindings)
 	require.Equal(t, container.PidMode(""), raw.HostConfig.PidMode)
+	require.Equal(t, []string{"no-new-privileges:true"}, raw.HostConfig.SecurityOpt)
+	require.Equal(t, int64(4096), *raw.HostConfig.PidsLimit)
+	require.Len(t, raw.NetworkSettings.Networks, 1)
+	require.Contains(t, raw.NetworkSettings.Networks, "mlride-"+b.instance+"-usr_1")
+	require.Empty(t, raw.NetworkSettings.Ports)
+}
+
+// TestD40Strict: the strict profile leaves no capability at all, a user without
+// privileges, and two places to write to.
+func TestD40Strict(t *testing.T) {
+	t.Parallel()
+	b := newBox(t, dockertest.Instance())
+	b.engine = b.adapter(docker.Options{Strict: true})
+	id := b.start("sh", "-c", strings.Join([]string{
+		"grep -E 'Cap(Inh|Prm|Eff|Bnd|Amb)|NoNewPrivs|Seccomp:' /proc/self/status",
+		"echo user $(id -u) $(id -g) $(id -G)",
+		"echo at $(pwd) $HOME $(stat -c '%u %a' .)",
+		"echo threads $OMP_NUM_THREADS",
+		"for at in / /etc /root /var /home /dev /tmp /home/me; do touch $at/x 2>/dev/null && echo wrote $at; done",
+	}, "; "))
+	said := strings.Join(b.output(id), "\n")
+	const none = "0000000000000000"
+	for _, line := range []string{
+		"CapInh:\t" + none, "CapPrm:\t" + none, "CapEff:\t" + none, "CapBnd:\t" + none, "CapAmb:\t" + none,
+		"NoNewPrivs:\t1", "Seccomp:\t2", "user 1000 1000 1000", "at /home/me /home/me 1000 755", "threads 1",
+		"\nwrote /tmp\nwrote /home/me",
+	} {
+		require.Contains(t, said, line)
+	}
+	require.Equal(t, 2, strings.Count(said, "wrote"), said)
 }
 
 // TestStopOfTheDeaf: who ignores the signal is killed after the grace.

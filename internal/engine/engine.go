@@ -23,6 +23,7 @@ type Engine interface {
 	Images
 	Volumes
 	Watcher
+	Networks
 	// Info asks the engine what it is and has.
 	Info(ctx context.Context) (Info, error)
 	// Ping says whether the engine answers.
@@ -111,6 +112,16 @@ type Watcher interface {
 	Watch(ctx context.Context, ready func(), event func(Event)) error
 }
 
+// Networks are made by Create and Start: one for each owner, which nobody else's
+// containers are on.
+type Networks interface {
+	// PruneNetworks removes the networks of owners who have no container and whom
+	// keep (nil: nobody) does not name, once they were found so for as long as
+	// unused: a browser on the engine's own machine drops its connections when
+	// bridges come and go.
+	PruneNetworks(ctx context.Context, keep func(owner string) bool, unused time.Duration) error
+}
+
 // Spec is a container to make. The adapter adds the hardening; nothing in a
 // Spec can loosen it.
 type Spec struct {
@@ -119,6 +130,9 @@ type Spec struct {
 	// ImageID is our id of the image: the adapter uses the tag it holds for it.
 	ImageID string
 	Limits  Limits
+	// Hosts is how many containers the owner may have: their network has room for
+	// so many.
+	Hosts int
 	// Command is given in place of the image's own, after its entry point where it
 	// has one, as `docker run IMAGE COMMAND` does. Empty keeps the image's own, with
 	// an open standard input and a terminal, so that a shell or interpreter stays.

@@ -116,8 +116,12 @@ func (s *Service) spec(ctx context.Context, row *ent.Container) (engine.Spec, er
 	if err != nil {
 		return engine.Spec{}, err
 	}
+	q, err := s.Quota.ByUser(ctx, row.OwnerID)
+	if err != nil {
+		return engine.Spec{}, err
+	}
 	spec := engine.Spec{
-		ID: row.ID, Owner: row.OwnerID, ImageID: row.ImageID,
+		ID: row.ID, Hosts: q.MaxContainers, Owner: row.OwnerID, ImageID: row.ImageID,
 		Limits: limits(row), Command: row.Command, Hostname: row.Name, Devices: row.GpuDevices,
 	}
 	for _, m := range mounts {

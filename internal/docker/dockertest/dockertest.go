@@ -16,6 +16,7 @@ import (
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/filters"
 	"github.com/docker/docker/api/types/image"
+	"github.com/docker/docker/api/types/network"
 	"github.com/docker/docker/api/types/volume"
 	"github.com/docker/docker/client"
 
@@ -70,7 +71,8 @@ func Client(t testing.TB) *client.Client {
 	return c
 }
 
-// Clean removes all containers, volumes and image tags of an instance from the engine.
+// Clean removes all containers, volumes, networks and image tags of an instance
+// from the engine.
 func Clean(t testing.TB, c *client.Client, instance string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
@@ -90,6 +92,15 @@ func Clean(t testing.TB, c *client.Client, instance string) {
 	}
 	for _, row := range kept.Volumes {
 		if err := c.VolumeRemove(ctx, row.Name, false); err != nil && !cerrdefs.IsNotFound(err) {
+			t.Errorf("clean up: %v", err)
+		}
+	}
+	networks, err := c.NetworkList(ctx, network.ListOptions{Filters: filters.NewArgs(filters.Arg("label", "mlride.instance="+instance))})
+	if err != nil {
+		t.Errorf("clean up: %v", err)
+	}
+	for _, row := range networks {
+		if err := c.NetworkRemove(ctx, row.ID); err != nil && !cerrdefs.IsNotFound(err) {
 			t.Errorf("clean up: %v", err)
 		}
 	}

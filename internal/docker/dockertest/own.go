@@ -3,7 +3,7 @@ package dockertest
 import (
 	"bytes"
 	"context"
-	"fmt"
+	"encoding/json"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -25,6 +25,7 @@ type OwnEngine struct {
 	t         testing.TB
 	folder    string
 	namespace string
+	config    map[string]any
 	command   *exec.Cmd
 	ended     chan error
 	// containerd is a process of its own, as a system runs it: one that dockerd
@@ -38,17 +39,15 @@ func Own(t testing.TB, liveRestore bool) *OwnEngine {
 	t.Helper()
 	// Sockets have short paths, and the test's own folder has a long one.
 	folder, err := os.MkdirTemp("", "mlr")
+	if err == nil {
+		err = os.Chmod(folder, 0o711) // root of a user namespace passes through
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
 	o := &OwnEngine{t: t, folder: folder, namespace: filepath.Base(folder)}
-	config := fmt.Sprintf(`{"deprecated-key-path": %q, "live-restore": %t}`, filepath.Join(folder, "key.json"), liveRestore)
-	if err := os.WriteFile(filepath.Join(folder, "config.json"), []byte(config), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if out, err := exec.Command("ip", "netns", "add", o.namespace).CombinedOutput(); err != nil {
-		t.Fatalf("make a network namespace (needs root and iproute2): %v: %s", err, out)
-	}
+	o.config = map[string]any{"deprecated-key-path": filepath.Join(folder, "key.json"), "live-restore": liveRestore}
+	Network(t, o.namespace)
 	t.Cleanup(o.clean)
 	o.containerd = o.inside("containerd", "--root", filepath.Join(folder, "containerd"),
 		"--state", filepath.Join(folder, "state"), "--address", o.containerdSocket())
@@ -82,6 +81,13 @@ func (o *OwnEngine) Host() string { return "unix://" + filepath.Join(o.folder, "
 // Start starts the engine and waits until it answers.
 func (o *OwnEngine) Start() {
 	o.t.Helper()
+	config, err := json.Marshal(o.config)
+	if err != nil {
+		o.t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(o.folder, "config.json"), config, 0o600); err != nil {
+		o.t.Fatal(err)
+	}
 	o.command = o.inside("dockerd", "--containerd", o.containerdSocket(),
 		"--data-root", filepath.Join(o.folder, "data"), "--exec-root", filepath.Join(o.folder, "exec"),
 		"--pidfile", filepath.Join(o.folder, "pid"), "-H", o.Host(), "--config-file", filepath.Join(o.folder, "config.json"))
@@ -156,10 +162,31 @@ func (o *OwnEngine) Image() string {
 	return busyboxImage
 }
 
+// Set sets an option of the engine's configuration file, before Start.
+func (o *OwnEngine) Set(name string, value any) { o.config[name] = value }
+
+// Namespace is the name of the network that the engine is in.
+func (o *OwnEngine) Namespace() string { return o.namespace }
+
+// Client is the SDK's own client for the engine.
+func (o *OwnEngine) Client() *client.Client {
+	o.t.Helper()
+	c := o.client()
+	o.t.Cleanup(func() { _ = c.Close() })
+	return c
+}
+
 // Connect is this instance's adapter for the engine. It is closed at the end.
 func (o *OwnEngine) Connect(instance string) *docker.Engine {
 	o.t.Helper()
-	e, err := docker.New(docker.Options{Host: o.Host(), Instance: instance})
+	return o.With(docker.Options{Instance: instance})
+}
+
+// With is an adapter with these options for the engine. It is closed at the end.
+func (o *OwnEngine) With(opts docker.Options) *docker.Engine {
+	o.t.Helper()
+	opts.Host = o.Host()
+	e, err := docker.New(opts)
 	if err != nil {
 		o.t.Fatal(err)
 	}
@@ -182,9 +209,6 @@ func (o *OwnEngine) clean() {
 		if len(found) == 0 {
 			break
 		}
-	}
-	if out, err := exec.Command("ip", "netns", "delete", o.namespace).CombinedOutput(); err != nil {
-		o.t.Errorf("remove the network namespace: %v: %s", err, out)
 	}
 	o.unmount()
 	if err := os.RemoveAll(o.folder); err != nil {

@@ -52,6 +52,10 @@ type Host interface {
 	Kill(id string)
 	Destroy(id string)
 	Say(id, text string, stderr bool)
+	// Networks are the owners who have a network of Engine's instance, in order;
+	// DropNetwork removes one behind the engine's back.
+	Networks() []string
+	DropNetwork(owner string)
 	// NewID is a fresh id with this prefix.
 	NewID(prefix string) string
 }
@@ -109,6 +113,8 @@ func Run(t *testing.T, make func(t *testing.T) Subject) {
 		"VolumesStay":          (*exam).volumesStay,
 		"VolumeOfStrangers":    (*exam).volumeOfStrangers,
 		"Sizes":                (*exam).sizes,
+		"Networks":             (*exam).networks,
+		"NetworkGone":          (*exam).networkGone,
 		"Close":                (*exam).closed,
 	}
 	for name, question := range questions {

@@ -45,8 +45,9 @@ type world struct {
 	volumes  map[string]*folder // by name
 	tags     map[string]string  // references to image ids
 	images   map[string]FakeImage
-	registry map[string]FakeImage // by reference
-	hosts    map[string]bool      // registries that answer
+	registry map[string]FakeImage  // by reference
+	hosts    map[string]bool       // registries that answer
+	networks map[network]time.Time // and since when each was seen to be unused
 	watchers []*watcher
 }
 
@@ -60,6 +61,7 @@ func NewFake(instance string) *Fake {
 		changed: make(chan struct{}),
 		boxes:   map[string]*box{}, volumes: map[string]*folder{}, tags: map[string]string{}, images: map[string]FakeImage{},
 		registry: map[string]FakeImage{}, hosts: map[string]bool{"docker.io": true},
+		networks: map[network]time.Time{},
 		about: engine.Info{
 			Name: "fake", Version: "1.0", APIVersion: "1.41", NanoCPUs: 8e9, Memory: 32 << 30,
 			CgroupVersion: 2, CgroupDriver: "systemd",

@@ -134,6 +134,7 @@ func (f *Fake) Create(ctx context.Context, spec engine.Spec) error {
 			devices: spec.Devices, mounts: spec.Mounts, layer: map[string]file{},
 		}
 		f.boxes[f.name(spec.ID)] = b
+		f.join(spec.Owner)
 		f.tell(b, "create")
 		return nil
 	})
@@ -151,6 +152,7 @@ func (f *Fake) Start(ctx context.Context, id string) error {
 			b.Error = "unable to find user nobody"
 			return fmt.Errorf("%w: %s", engine.ErrRefused, b.Error)
 		}
+		f.join(b.Owner)
 		f.start(b)
 		return nil
 	})
