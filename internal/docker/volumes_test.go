@@ -45,7 +45,7 @@ func (b *box) variant(change string) string {
 func TestWhoeverTheImageRunsAsCanWrite(t *testing.T) {
 	t.Parallel()
 	for _, remote := range []bool{false, true} {
-		for _, path := range []string{"/workspace", "/some/where/deep", "/bin/folder"} {
+		for _, path := range []string{"/workspace", "/some/where/deep", "/tmp"} {
 			t.Run(fmt.Sprintf("remote=%v%s", remote, path), func(t *testing.T) {
 				t.Parallel()
 				b := newBox(t, dockertest.Instance())
@@ -60,10 +60,31 @@ func TestWhoeverTheImageRunsAsCanWrite(t *testing.T) {
 				require.Equal(t, []string{"1000", path, "777", "kept"}, said)
 				said = b.with(b.image, []engine.Mount{at}, "chmod 700 .", "stat -c %a .")
 				require.Equal(t, []string{"700"}, said)
+				said = b.with(b.image, []engine.Mount{at}, "stat -c %a .")
+				require.Equal(t, []string{"700"}, said)
 				said = b.with(b.image, []engine.Mount{reader}, "stat -c %a .", "cat note")
 				require.Equal(t, []string{"700", "kept"}, said)
 			})
 		}
+	}
+}
+
+// TestOnlyWhatIsFreshIsOpenedUp: empty, and as the engine made it.
+func TestOnlyWhatIsFreshIsOpenedUp(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		mode, want os.FileMode
+		files      bool
+	}{{0o755, 0o777, false}, {0o755, 0o755, true}, {0o700, 0o700, false}, {0o777, 0o777, false}} {
+		root := t.TempDir()
+		require.NoError(t, os.Chmod(root, c.mode))
+		if c.files {
+			require.NoError(t, os.WriteFile(filepath.Join(root, "file"), nil, 0o600))
+		}
+		require.NoError(t, docker.OpenUp(root))
+		got, err := os.Stat(root)
+		require.NoError(t, err)
+		require.Equal(t, c.want, got.Mode().Perm(), "%+v", c)
 	}
 }
 

@@ -209,6 +209,7 @@ func TestGivingBackMoreThanIsTakenFails(t *testing.T) {
 	ann := h.person(t, "ann")
 	require.Error(t, h.Release(system, h.client, ann, quota.Need{Containers: 1}))
 	require.Error(t, h.ReleaseImage(system, h.client, ann))
+	require.Error(t, h.ReleaseVolume(system, h.client, ann))
 	require.NoError(t, h.Audit(system))
 }
 
@@ -228,6 +229,23 @@ func TestImagesAreCounted(t *testing.T) {
 	err := h.ReserveImage(system, h.client, ann)
 	require.Equal(t, fault.QuotaExceeded, fault.CodeOf(err))
 	require.Equal(t, "images", fault.Of(err).Details["resource"])
+}
+
+func TestVolumesAreCounted(t *testing.T) {
+	h := open(t)
+	ann := h.person(t, "ann")
+	one := 1
+	_, err := h.Set(auth.With(context.Background(), auth.Viewer{UserID: "user_root", Admin: true}), ann, quota.Change{MaxVolumes: &one})
+	require.NoError(t, err)
+	require.NoError(t, h.CheckVolume(system, ann))
+	require.NoError(t, h.ReserveVolume(system, h.client, ann))
+	require.ErrorContains(t, h.Audit(system), "the ledger of "+ann)
+	for _, err := range []error{h.ReserveVolume(system, h.client, ann), h.CheckVolume(system, ann)} {
+		require.Equal(t, fault.QuotaExceeded, fault.CodeOf(err))
+		require.Equal(t, "volumes", fault.Of(err).Details["resource"])
+	}
+	h.client.Volume.Create().SetOwnerID(ann).SetName("v").SetNameKey("v").ExecX(system)
+	require.NoError(t, h.Audit(system))
 }
 
 func TestNoGPUSaysSo(t *testing.T) {

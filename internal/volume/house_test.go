@@ -232,6 +232,11 @@ func (h *house) made(row *ent.Container, command ...string) {
 func (h *house) gone(row *ent.Container) {
 	h.t.Helper()
 	require.NoError(h.t, h.engine.Remove(sys, row.ID))
+	h.goneFromTheLedger(row)
+}
+
+func (h *house) goneFromTheLedger(row *ent.Container) {
+	h.t.Helper()
 	require.NoError(h.t, store.Tx(sys, h.store.Client, func(tx *ent.Client) error {
 		if err := tx.Container.DeleteOneID(row.ID).Exec(sys); err != nil {
 			return err

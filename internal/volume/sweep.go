@@ -147,23 +147,21 @@ func (s *Service) measure(ctx context.Context) error {
 		}
 	}
 	s.mu.Unlock()
-	for _, id := range ids {
+	for i, id := range ids {
 		size, measured := s.Engine.VolumeSize(ctx, id)
 		switch {
 		case measured == nil:
 			err = errors.Join(err, s.keepSize(ctx, id, record.Bytes(size)))
-			continue
 		case errors.Is(measured, engine.ErrNotFound): // no container was made with it yet
-			continue
-		}
-		s.mayChange(id) // and so it is asked for again
-		if errors.Is(measured, engine.ErrUnreachable) || ctx.Err() != nil {
-			for _, later := range ids {
+		case errors.Is(measured, engine.ErrUnreachable), ctx.Err() != nil:
+			for _, later := range ids[i:] {
 				s.mayChange(later)
 			}
 			return errors.Join(err, measured)
+		default:
+			s.mayChange(id) // and so it is asked for again
+			err = errors.Join(err, fmt.Errorf("measure the volume %s: %w", id, measured))
 		}
-		err = errors.Join(err, fmt.Errorf("measure the volume %s: %w", id, measured))
 	}
 	return err
 }

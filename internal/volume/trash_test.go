@@ -296,26 +296,50 @@ func TestWhatWasWrittenLastIsMeasured(t *testing.T) {
 	require.Equal(t, at.MeasuredAt, again.MeasuredAt, "it is written only when it is another")
 }
 
-// TestSizesSurviveAnEngineThatIsAway: the last ones stay, and are made up for.
+// TestSizesSurviveAnEngineThatIsAway, or that does not manage to tell: the last
+// ones stay, and are made up for, though nothing has the volumes any more.
 func TestSizesSurviveAnEngineThatIsAway(t *testing.T) {
 	t.Parallel()
 	h, fake := onFake(t)
 	ann := h.person("ann", roomy)
-	row := h.create(ann, "data")
-	box := h.having(ann, "box", volume.Wanted{VolumeID: row.ID, Path: "/data"})
-	h.made(box, "sleep", "9")
-	h.awaitSize(ann, row.ID, func(record.Bytes) bool { return true })
-	fake.Fill(row.ID, 5<<20)
-	h.gone(box)
-	fake.Down()
-	before := fake.Calls(enginetest.MethodVolumeSize)
-	h.eventually("asked in vain", func(c *assert.CollectT) {
-		h.EngineUp()
-		assert.Greater(c, fake.Calls(enginetest.MethodVolumeSize), before)
-	})
-	still, err := h.Get(ann, row.ID)
-	require.NoError(t, err)
-	require.Less(t, *still.Size, record.MiB)
-	fake.Up()
-	h.awaitSize(ann, row.ID, func(n record.Bytes) bool { return n > 5*record.MiB })
+	ids := []string{h.create(ann, "one").ID, h.create(ann, "two").ID}
+	for i, fail := range []func() (back func()){
+		func() func() { fake.Down(); return fake.Up },
+		func() func() {
+			fake.OnCall(func(m enginetest.Method, _ string) enginetest.Fault {
+				if m == enginetest.MethodVolumeSize {
+					return enginetest.Fault{Err: engine.ErrRefused}
+				}
+				return enginetest.Fault{}
+			})
+			return func() { fake.OnCall(nil) }
+		},
+	} {
+		least := record.Bytes(5*(i+1)) * record.MiB
+		box := h.having(ann, "box", volume.Wanted{VolumeID: ids[0], Path: "/one"}, volume.Wanted{VolumeID: ids[1], Path: "/two"})
+		h.made(box, "sleep", "9")
+		for _, id := range ids {
+			h.awaitSize(ann, id, func(record.Bytes) bool { return true })
+		}
+		back := fail()
+		for _, id := range ids {
+			fake.Fill(id, int64(least))
+		}
+		before := fake.Calls(enginetest.MethodVolumeSize)
+		h.goneFromTheLedger(box)
+		h.eventually("asked in vain", func(c *assert.CollectT) {
+			h.EngineUp()
+			assert.Greater(c, fake.Calls(enginetest.MethodVolumeSize), before+4)
+		})
+		for _, id := range ids {
+			still, err := h.Get(ann, id)
+			require.NoError(t, err)
+			require.Less(t, *still.Size, least)
+		}
+		back()
+		require.NoError(t, fake.Remove(sys, box.ID))
+		for _, id := range ids {
+			h.awaitSize(ann, id, func(n record.Bytes) bool { return n > least })
+		}
+	}
 }
