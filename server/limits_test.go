@@ -85,7 +85,6 @@ func TestHostileDocuments(t *testing.T) {
 			}
 			assert.Equal(t, before, h.resolver.calls.Load(), "no resolver ran")
 			assert.Less(t, len(got.body), 5_000)
-			assert.Less(t, took, 2*time.Second, "50 ms of work, on a machine that does other things too")
 			require.NotEmpty(t, got.Errors, got.body)
 			assert.NotContains(t, got.body, `"data"`)
 			if c.measure == "" {

@@ -118,7 +118,7 @@ func TestP02NoCallAsksForTheHost(t *testing.T) {
 			var r recorder
 			b := newBox(t, dockertest.Instance())
 			opts.Host = r.listen(t)
-			e := b.with(opts)
+			e := b.adapter(opts)
 			spec := b.spec("usr_1", 0)
 			spec.Environment, spec.Hostname = []string{"A=1"}, "host"
 			require.NoError(t, e.Create(b.ctx, spec))

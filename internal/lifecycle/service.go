@@ -23,6 +23,7 @@ import (
 type Engine interface {
 	engine.Containers
 	engine.Watcher
+	engine.Networks
 	Info(ctx context.Context) (engine.Info, error)
 }
 

@@ -24,6 +24,9 @@ const (
 	// comingBack is how long before the engine is up it may have stopped what its
 	// crash left running: it does so first, and grants each its grace.
 	comingBack = 15 * time.Second
+	// networkUnused is how long a network stays whose owner has no container: a
+	// browser on the engine's own machine drops its connections when one goes.
+	networkUnused = 10 * time.Minute
 	// lookAgain is how long after a look that did not succeed the next one comes.
 	lookAgain = time.Second
 	// oomPause is how long after a kill for memory the container is looked at.
@@ -278,11 +281,20 @@ func (s *Service) sweep(ctx context.Context, blame func(engine.State) Blame) err
 	for id := range seen { // in the engine, and no row when the list was made
 		look(id)
 	}
-	wrong = append(wrong, s.letInWaiting(ctx))
+	wrong = append(wrong, s.letInWaiting(ctx), s.pruneNetworks(ctx, rows))
 	if err := s.Quota.Audit(ctx); err != nil {
 		s.Log.ErrorContext(ctx, "the ledger and what exists differ", "error", err)
 	}
 	return errors.Join(wrong...)
+}
+
+// pruneNetworks lets go of the networks of those who have no container any more.
+func (s *Service) pruneNetworks(ctx context.Context, rows []*ent.Container) error {
+	owners := map[string]bool{}
+	for _, row := range rows {
+		owners[row.OwnerID] = true
+	}
+	return s.Engine.PruneNetworks(ctx, func(owner string) bool { return owners[owner] }, networkUnused)
 }
 
 func up(row *ent.Container, state *engine.State) bool {
