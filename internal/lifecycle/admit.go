@@ -145,105 +145,100 @@ func (s *Service) letInWaiting(ctx context.Context) error {
 	ctx = auth.AsSystem(ctx)
 	s.door.Lock()
 	defer s.door.Unlock()
-	low := s.Room() != nil // nothing begins while the disk is nearly full
 	for {
-		waiting, err := s.Quota.Waiting(ctx, s.Client)
-		if err != nil || len(waiting) == 0 {
+		waits, err := s.Client.Container.Query().Where(container.Queued(true)).Exist(ctx)
+		if err != nil || !waits {
 			return err
 		}
-		running, err := s.Quota.Running(ctx, s.Client)
-		if err != nil {
+		row, line, err := s.letInNext(ctx)
+		switch {
+		case err != nil:
 			return err
-		}
-		line := quota.Line(waiting, running)
-		moved := false
-		if !low {
-			if moved, err = s.letInFirst(ctx, line); err != nil {
-				return err
-			}
-		}
-		if !moved {
+		case row == nil:
 			return s.tellPlaces(ctx, line)
 		}
+		s.published(row.Unwrap(), live.Updated)
+		s.queue.wake(row.ID, row.OwnerID)
 	}
 }
 
-// letInFirst lets in the first for whom there is room, and says whether somebody
-// left the line.
-func (s *Service) letInFirst(ctx context.Context, line []quota.Waiter) (moved bool, err error) {
-	var ahead quota.Amounts
-	for _, w := range line {
-		left, err := s.letIn(ctx, w, ahead)
-		if left || err != nil {
-			return left, err
-		}
-		if !w.Stuck {
-			ahead = ahead.Plus(w.Amounts)
-		}
-	}
-	return false, nil
-}
-
-// letIn takes for one that waits what it needs, or sends it away where waiting
-// cannot help. It says whether it left the line.
-func (s *Service) letIn(ctx context.Context, w quota.Waiter, ahead quota.Amounts) (left bool, err error) {
-	var row *ent.Container
+// letInNext lets in the first in the line for whom there is room, or sends it away
+// where waiting cannot help: row is nil when there is none. The line is formed in
+// the transaction that takes the room, so that nobody gets in by an older line.
+func (s *Service) letInNext(ctx context.Context) (row *ent.Container, line []quota.Waiter, err error) {
+	low := s.Room() != nil // nothing begins while the disk is nearly full
 	err = s.tx(ctx, "queue", func(tx *ent.Client) error {
-		now, err := tx.Container.Get(ctx, w.ID)
+		waiting, err := s.Quota.Waiting(ctx, tx)
 		if err != nil {
 			return err
 		}
-		if !now.Queued {
-			left = true
-			return nil
-		}
-		problems, err := s.Quota.ReserveInTurn(ctx, tx, w, ahead)
+		running, err := s.Quota.Running(ctx, tx)
 		if err != nil {
 			return err
 		}
-		up, wish, fact := now.Update(), wishOf(now), factOf(now)
-		wish.Queued = false
-		up.SetQueued(false).ClearQueuedAt().ClearQueuePosition()
-		line := Line{"admitted", "There is room for it now; it is started."}
-		switch {
-		case len(problems) == 0:
-			devices, err := s.Quota.TakeDevices(ctx, tx, now.ID, now.GpuLimit, madeWith(now))
-			if err != nil {
-				return err // the transaction gives back what was taken
-			}
-			if now.GpuLimit > 0 {
-				up.SetGpuDevices(devices)
-				wish.Unbound = false
-			}
-			if fact.Run >= wish.Run { // somebody ran it by hand meanwhile
-				wish.Run = fact.Run + 1
-			}
-			up.SetReserved(true).SetReservedAt(s.Now().UTC()).SetRun(wish.Run).ClearStatusMessage()
-		case never(problems) != nil:
-			why := never(problems).Message
-			wish.Desired = container.DesiredStopped
-			line = Line{"refused", "It does not wait any longer: " + why}
-			up.SetStatusMessage(why)
-		default:
+		line = quota.Line(waiting, running)
+		if low {
 			return nil
 		}
-		if err := note(ctx, tx, now.ID, line); err != nil {
-			return err
+		var ahead quota.Amounts
+		for _, w := range line {
+			if row, err = s.letIn(ctx, tx, w, ahead); err != nil || row != nil {
+				return err
+			}
+			if !w.Stuck {
+				ahead = ahead.Plus(w.Amounts)
+			}
 		}
-		row, err = s.save(ctx, up.SetDesired(wish.Desired).SetStatus(Status(wish, fact)))
-		return err
+		return nil
 	})
-	switch {
-	case ent.IsNotFound(err):
-		return true, nil
-	case fault.CodeOf(err) == fault.CapacityExceeded: // the very GPUs that it needs are taken
-		return false, nil
-	case err != nil || row == nil:
-		return left, err
+	return row, line, err
+}
+
+// letIn takes for one that waits what it needs, or sends it away; nil when it
+// goes on waiting.
+func (s *Service) letIn(ctx context.Context, tx *ent.Client, w quota.Waiter, ahead quota.Amounts) (*ent.Container, error) {
+	now, err := tx.Container.Get(ctx, w.ID)
+	if err != nil {
+		return nil, err
 	}
-	s.published(row.Unwrap(), live.Updated)
-	s.queue.wake(row.ID, row.OwnerID)
-	return true, nil
+	free, err := s.Quota.DevicesFree(ctx, tx, now.GpuLimit, madeWith(now))
+	if err != nil || !free {
+		return nil, err
+	}
+	problems, err := s.Quota.ReserveInTurn(ctx, tx, w, ahead)
+	if err != nil {
+		return nil, err
+	}
+	up, wish, fact := now.Update(), wishOf(now), factOf(now)
+	wish.Queued = false
+	up.SetQueued(false).ClearQueuedAt().ClearQueuePosition()
+	line := Line{"admitted", "There is room for it now; it is started."}
+	switch {
+	case len(problems) == 0:
+		devices, err := s.Quota.TakeDevices(ctx, tx, now.ID, now.GpuLimit, madeWith(now))
+		if err != nil {
+			return nil, err
+		}
+		if now.GpuLimit > 0 {
+			up.SetGpuDevices(devices)
+			wish.Unbound = false
+		}
+		if fact.Run >= wish.Run { // somebody ran it by hand meanwhile
+			wish.Run = fact.Run + 1
+		}
+		up.SetReserved(true).SetReservedAt(s.Now().UTC()).SetRun(wish.Run).ClearStatusMessage()
+	case never(problems) != nil:
+		why := never(problems).Message
+		wish.Desired = container.DesiredStopped
+		line = Line{"refused", "It does not wait any longer: " + why}
+		up.SetStatusMessage(why)
+	default:
+		return nil, nil
+	}
+	if err := note(ctx, tx, now.ID, line); err != nil {
+		return nil, err
+	}
+	return s.save(ctx, up.SetDesired(wish.Desired).SetStatus(Status(wish, fact)))
 }
 
 // never is the first problem that waiting does not end; nil when there is none.

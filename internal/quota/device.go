@@ -50,6 +50,16 @@ func (s *Service) Devices(ctx context.Context) ([]*ent.Device, error) {
 	return s.Client.Device.Query().Order(device.ByDevice()).All(auth.AsSystem(ctx))
 }
 
+// DevicesFree says whether TakeDevices would succeed. More than the machine has
+// are not its matter: the ledger refuses those for good.
+func (s *Service) DevicesFree(ctx context.Context, tx *ent.Client, n int, madeWith []string) (bool, error) {
+	if n == 0 || len(madeWith) == 0 {
+		return true, nil
+	}
+	free, err := tx.Device.Query().Where(device.Present(true), device.ContainerIDIsNil(), device.DeviceIn(madeWith...)).Count(auth.AsSystem(ctx))
+	return free >= n, err
+}
+
 // TakeDevices gives a container n GPUs, with tx, the client of the transaction
 // that reserves for it: those that it was made with, where it was, since an
 // engine binds a container to its GPUs for good.
