@@ -16,6 +16,8 @@ export const embeddedTypes = [
   'ContainerStats',
   'Engine',
   'EnvVar',
+  'GpuDevice',
+  'HostProtection',
   'ImageChange',
   'ImageConnection',
   'ImageEdge',
@@ -33,6 +35,10 @@ export const embeddedTypes = [
   'UserConnection',
   'UserEdge',
   'UserPayload',
+  'VolumeConnection',
+  'VolumeEdge',
+  'VolumeMount',
+  'VolumePayload',
 ] as const;
 
 const keys: KeyingConfig = Object.fromEntries(embeddedTypes.map((name) => [name, () => null]));
@@ -83,7 +89,10 @@ export const options = {
       containerChanged(result, _args, cache) {
         const { kind, id } = result['containerChanged'] as Change;
         if (kind === 'REMOVED') dropEdge(cache, 'containers', 'Container', id);
-        if (kind === 'CREATED') reloadList(cache, 'containers');
+        if (kind === 'CREATED') {
+          reloadList(cache, 'containers');
+          reloadList(cache, 'volumes'); // it is mounted in a new place, and its workspace may be new
+        }
       },
       imageChanged(result, _args, cache) {
         const { kind, id } = result['imageChanged'] as Change;
@@ -100,6 +109,20 @@ export const options = {
     Mutation: {
       createContainer(_result, _args, cache) {
         reloadList(cache, 'containers');
+        reloadList(cache, 'volumes');
+      },
+      createVolume(_result, _args, cache) {
+        reloadList(cache, 'volumes');
+      },
+      // Into the trash and out of it: both lists change.
+      deleteVolume(_result, _args, cache) {
+        reloadList(cache, 'volumes');
+      },
+      restoreVolume(_result, _args, cache) {
+        reloadList(cache, 'volumes');
+      },
+      purgeVolume(_result, args, cache) {
+        dropEdge(cache, 'volumes', 'Volume', args['id'] as string);
       },
       pullImage(_result, _args, cache) {
         reloadList(cache, 'images');

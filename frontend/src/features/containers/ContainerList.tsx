@@ -3,10 +3,10 @@ import type { ReactNode } from 'react';
 import { useTranslation } from 'react-i18next';
 import { Link } from 'react-router';
 import { StatusTag } from '@/components/StatusTag';
+import { useNow } from '@/components/useNow';
 import { ago, moment, shortReference } from '@/lib/format';
 import type { Row } from './documents';
 import { LiveCpu, LiveMemory } from './LiveNumbers';
-import { useNow } from './useLive';
 
 type Props = {
   rows: Row[];
