@@ -96,7 +96,9 @@ function Gpus({ gpus }: { gpus: Gpu[] }) {
           render: (_, { heldBy }) =>
             heldBy ? (
               <>
-                <Link to={`/containers/${heldBy.id}`}>{heldBy.name}</Link>
+                <Link className="inline" to={`/containers/${heldBy.id}`}>
+                  {heldBy.name}
+                </Link>
                 {heldBy.owner && <span className="soft"> {heldBy.owner.username}</span>}
               </>
             ) : (

@@ -133,7 +133,10 @@ function Details({ container }: { container: Detail }) {
                     <div>
                       {container.volumes.map(({ volume, path, readOnly }) => (
                         <div key={path}>
-                          <Link to="/volumes">{volume.name}</Link> → <code>{path}</code>
+                          <Link className="inline" to="/volumes">
+                            {volume.name}
+                          </Link>{' '}
+                          → <code>{path}</code>
                           {readOnly && ` (${t('container.readOnly')})`}
                         </div>
                       ))}

@@ -10,10 +10,10 @@ export function Mounts({ choices, mounts, wrong }: { choices: readonly Choice[];
   const { t } = useTranslation();
   const form = Form.useFormInstance<Values>();
   return (
-    <Form.Item label={t('create.mounts')} htmlFor="create-mount" extra={choices.length === 0 && t('create.noMounts')} {...wrong}>
+    <Form.Item label={t('create.mounts')} extra={choices.length === 0 && t('create.noMounts')} {...wrong}>
       <Form.List name="volumes">
         {(fields, { add, remove }) => (
-          <Flex vertical gap="small">
+          <Flex vertical gap="small" role="group" aria-label={t('create.mounts')}>
             {fields.map(({ key, name }) => {
               const number = name + 1;
               const onlyRead = choices.find(({ id }) => id === mounts[name]?.volumeId)?.readOnly === true;
@@ -60,7 +60,6 @@ export function Mounts({ choices, mounts, wrong }: { choices: readonly Choice[];
             })}
             {choices.length > 0 && (
               <Button
-                id="create-mount"
                 type="dashed"
                 icon={<PlusOutlined aria-hidden />}
                 onClick={() => {

@@ -6,7 +6,9 @@ export function MountedBy({ containers }: { containers: readonly { id: string; n
   return containers.map(({ id, name }, i) => (
     <Fragment key={id}>
       {i > 0 && ' · '}
-      <Link to={`/containers/${id}`}>{name}</Link>
+      <Link className="inline" to={`/containers/${id}`}>
+        {name}
+      </Link>
     </Fragment>
   ));
 }
