@@ -36,7 +36,7 @@ export default function ContainerPage() {
 }
 
 // What these say is in their words alone: which limits, which code, why.
-const detailed = ['create', 'update', 'update-refused', 'exited', 'failed', 'restart'];
+const detailed = ['create', 'update', 'update-refused', 'exited', 'failed', 'restart', 'idle-warning', 'freeze', 'disk-full'];
 
 /** A line of the timeline in the language of the page: by its kind, with the server's own words where they say more. */
 function Told({ kind, message }: { kind: string; message: string }) {
@@ -164,7 +164,9 @@ function Details({ container }: { container: Detail }) {
               ...(container.status === 'RUNNING' || container.status === 'PAUSED'
                 ? [{ key: 'alive', label: t('container.alive'), children: <Alive container={container} /> }]
                 : []),
-              ...(container.queuedAt ? [{ key: 'queued', label: t('container.queuedAt'), children: time(container.queuedAt) }] : []),
+              ...(container.status === 'QUEUED' && container.queuedAt
+                ? [{ key: 'queued', label: t('container.queuedAt'), children: time(container.queuedAt) }]
+                : []),
               { key: 'created', label: t('container.created'), children: time(container.createdAt) },
               { key: 'started', label: t('container.started'), children: time(startedAt) },
               { key: 'finished', label: t('container.finished'), children: time(finishedAt) },

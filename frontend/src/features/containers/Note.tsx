@@ -47,7 +47,9 @@ export function Note({ container, boxed = false }: { container: Noted; boxed?: b
       return {
         type: 'info',
         title: t('container.frozenIdle'),
-        more: cullAt && t('container.stopsIn', { time: lasting(Math.max(60, (Date.parse(cullAt) - now) / 1000), i18n.language) }),
+        more: cullAt
+          ? t('container.stopsIn', { time: lasting(Math.max(60, (Date.parse(cullAt) - now) / 1000), i18n.language) })
+          : t('container.frozenIdleHint'),
         button: button(t('container.wake'), waking, unpause),
       };
     if (status === 'PAUSED' && frozen === 'DISK')

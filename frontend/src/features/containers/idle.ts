@@ -2,9 +2,11 @@ import { seconds } from '@/lib/format';
 
 type Idling = { status: string; cullAt: string | null; idleTimeout: string | null };
 
-/** Before how many seconds it is said that a container will be frozen: ten minutes, or a quarter of a short timeout. */
-const ahead = (timeout: string | null) => Math.min(600, timeout === null ? 600 : seconds(timeout) / 4);
+/** How many seconds before it a freezing is announced, as the server does: a tenth of the timeout, from a minute up to half of it. */
+const ahead = (timeout: number) => Math.min(timeout / 2, Math.max(60, timeout / 10));
 
 /** Whether somebody should be told now that a running container will be frozen. */
 export const soonFrozen = ({ status, cullAt, idleTimeout }: Idling, now: number) =>
-  status === 'RUNNING' && cullAt !== null && (Date.parse(cullAt) - now) / 1000 <= ahead(idleTimeout);
+  status === 'RUNNING' &&
+  cullAt !== null &&
+  (Date.parse(cullAt) - now) / 1000 <= ahead(idleTimeout === null ? Infinity : seconds(idleTimeout));

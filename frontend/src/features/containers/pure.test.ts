@@ -53,16 +53,18 @@ test('idle timeouts within what the operator allows', () => {
   expect(idleChoices('168h')).not.toContain('0s');
 });
 
-test('freezing is told ten minutes before, or in the last quarter of a short timeout', () => {
+test('a freezing is told a tenth of the timeout before, from a minute up to half of it', () => {
   const now = Date.parse('2026-11-24T12:00:00Z');
   const one = (cullAt: string | null, idleTimeout: string | null = '8h', status = 'RUNNING') =>
     soonFrozen({ status, cullAt, idleTimeout }, now);
   expect(one(null)).toBe(false);
-  expect(one('2026-11-24T12:11:00Z')).toBe(false);
-  expect(one('2026-11-24T12:09:00Z')).toBe(true);
+  expect(one('2026-11-24T12:49:00Z')).toBe(false);
+  expect(one('2026-11-24T12:47:00Z')).toBe(true);
   expect(one('2026-11-24T11:59:59Z'), 'late is near').toBe(true);
-  expect(one('2026-11-24T12:01:00Z', '2m')).toBe(false);
-  expect(one('2026-11-24T12:00:20Z', '2m')).toBe(true);
+  expect(one('2026-11-24T12:01:30Z', '5m')).toBe(false);
+  expect(one('2026-11-24T12:00:55Z', '5m')).toBe(true);
+  expect(one('2026-11-24T12:00:45Z', '1m')).toBe(false);
+  expect(one('2026-11-24T12:00:25Z', '1m')).toBe(true);
   expect(one('2026-11-24T12:05:00Z', '8h', 'PAUSED')).toBe(false);
 });
 
