@@ -34,7 +34,11 @@ export function ContainerList({ rows, viewerId, selected, onSelect, actions }: P
       <Note container={row} />
     </>
   );
-  const image = (row: Row) => <span title={row.image.reference}>{shortReference(row.image.reference)}</span>;
+  const image = (row: Row) => (
+    <div title={row.image.reference} style={{ minWidth: 100, overflowWrap: 'anywhere' }}>
+      {shortReference(row.image.reference)}
+    </div>
+  );
   const age = (row: Row) => <span title={moment(row.createdAt, i18n.language)}>{ago(row.createdAt, now, i18n.language)}</span>;
 
   if (!wide)
