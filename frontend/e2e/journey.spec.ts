@@ -74,7 +74,8 @@ test('from nothing to a running container, and back', async ({ page }) => {
   await screen(page, '11-exited');
 
   await row.getByRole('button', { name: `Remove: ${name}` }).click();
-  await expect(page.getByText(/Everything in it is lost/)).toBeVisible();
+  await expect(page.getByText(/outside of its volumes is lost/)).toBeVisible();
+  await expect(page.getByText(/These volumes stay.*workspace/)).toBeVisible();
   await screen(page, '12-confirm');
   await page.getByRole('dialog').getByRole('button', { name: 'Remove' }).click();
   await expect(page.getByRole('button', { name: 'Create your first container' })).toBeVisible();

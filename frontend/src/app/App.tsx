@@ -16,6 +16,7 @@ import { viewerDocument } from './viewer';
 const ContainersPage = lazy(() => import('@/features/containers/ContainersPage'));
 const ContainerPage = lazy(() => import('@/features/containers/ContainerPage'));
 const ImagesPage = lazy(() => import('@/features/images/ImagesPage'));
+const VolumesPage = lazy(() => import('@/features/volumes/VolumesPage'));
 const UsersPage = lazy(() => import('@/features/admin/UsersPage'));
 const SystemPage = lazy(() => import('@/features/admin/SystemPage'));
 
@@ -53,14 +54,16 @@ export default function App() {
   };
   return (
     <ConfigProvider theme={themeFor(chosen)} locale={i18n.language === 'zh-CN' ? zhCN : enUS} button={{ autoInsertSpace: false }}>
-      <AntApp>
-        <Provider value={client}>
-          <BrowserRouter>
+      <Provider value={client}>
+        <BrowserRouter>
+          {/* Within both, because what a confirmation shows asks the server and links to pages. */}
+          <AntApp>
             <Frame connection={connection} onSignOut={() => leave(signOut)} onSignedOut={startOver}>
               <Suspense fallback={null}>
                 <Routes>
                   <Route path="/containers" element={<ContainersPage />} />
                   <Route path="/containers/:id" element={<ContainerPage />} />
+                  <Route path="/volumes" element={<VolumesPage />} />
                   <Route path="/images" element={<ImagesPage />} />
                   <Route path="/users" element={<UsersPage />} />
                   <Route path="/system" element={<SystemPage />} />
@@ -68,20 +71,20 @@ export default function App() {
                 </Routes>
               </Suspense>
             </Frame>
-          </BrowserRouter>
-        </Provider>
-        <Modal
-          open={waiting !== undefined}
-          title={t('account.signInAgain')}
-          footer={null}
-          closable={false}
-          mask={{ closable: false }}
-          destroyOnHidden
-        >
-          <p>{t('account.ended')}</p>
-          <SignInForm onSignedIn={() => void resume()} />
-        </Modal>
-      </AntApp>
+          </AntApp>
+        </BrowserRouter>
+      </Provider>
+      <Modal
+        open={waiting !== undefined}
+        title={t('account.signInAgain')}
+        footer={null}
+        closable={false}
+        mask={{ closable: false }}
+        destroyOnHidden
+      >
+        <p>{t('account.ended')}</p>
+        <SignInForm onSignedIn={() => void resume()} />
+      </Modal>
     </ConfigProvider>
   );
 }

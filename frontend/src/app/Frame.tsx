@@ -2,6 +2,7 @@ import {
   AppstoreOutlined,
   CodeOutlined,
   DashboardOutlined,
+  DatabaseOutlined,
   LogoutOutlined,
   MenuOutlined,
   MoonOutlined,
@@ -74,6 +75,7 @@ export function Frame({ connection, onSignOut, onSignedOut, children }: Props) {
 
   const places = [
     { to: '/containers', icon: <AppstoreOutlined aria-hidden />, name: t('app.containers') },
+    { to: '/volumes', icon: <DatabaseOutlined aria-hidden />, name: t('app.volumes') },
     { to: '/images', icon: <PictureOutlined aria-hidden />, name: t('app.images') },
     ...(viewer?.role === 'ADMIN'
       ? [

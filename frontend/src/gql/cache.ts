@@ -1,4 +1,5 @@
 import { cacheExchange, type Cache, type CacheExchangeOpts, type KeyingConfig } from '@urql/exchange-graphcache';
+import type { Refetching } from './refetch';
 import { graphql } from './tada';
 
 // Every object type that is not a Node is part of its parent: the test beside this file compares the list with the schema.
@@ -16,6 +17,8 @@ export const embeddedTypes = [
   'ContainerStats',
   'Engine',
   'EnvVar',
+  'GpuDevice',
+  'HostProtection',
   'ImageChange',
   'ImageConnection',
   'ImageEdge',
@@ -33,6 +36,10 @@ export const embeddedTypes = [
   'UserConnection',
   'UserEdge',
   'UserPayload',
+  'VolumeConnection',
+  'VolumeEdge',
+  'VolumeMount',
+  'VolumePayload',
 ] as const;
 
 const keys: KeyingConfig = Object.fromEntries(embeddedTypes.map((name) => [name, () => null]));
@@ -67,45 +74,72 @@ function dropEdge(cache: Cache, list: string, typename: string, id: string) {
   cache.invalidate({ __typename: typename, id });
 }
 
-/** A new entity may belong to any list, in any place and under any filter: the server says where. */
-function reloadList(cache: Cache, list: string) {
-  for (const field of cache.inspectFields('Query')) {
-    if (field.fieldName === list) cache.invalidate('Query', field.fieldName, field.arguments ?? undefined);
-  }
-}
-
 type Change = { kind: 'CREATED' | 'UPDATED' | 'REMOVED'; id: string };
 
-export const options = {
-  keys,
-  updates: {
-    Subscription: {
-      containerChanged(result, _args, cache) {
-        const { kind, id } = result['containerChanged'] as Change;
-        if (kind === 'REMOVED') dropEdge(cache, 'containers', 'Container', id);
-        if (kind === 'CREATED') reloadList(cache, 'containers');
+/**
+ * The cache of the app. Which place a new entity has in a list, under its filter and on its page, only the server says:
+ * reload asks again for the lists in use. It is not left to invalidation, because graphcache takes a miss that follows
+ * a query's own answer for a loop, and then does not ask.
+ */
+export function cache({ reload, overtake }: Pick<Refetching, 'reload' | 'overtake'>) {
+  const due = new Set<string>();
+  // After what is being written, and once however much is written.
+  const later = (...lists: string[]) => {
+    if (due.size === 0)
+      setTimeout(() => {
+        const now = [...due];
+        due.clear();
+        now.forEach(reload);
+      }, 0);
+    for (const list of lists) due.add(list);
+  };
+  return cacheExchange({
+    keys,
+    updates: {
+      Subscription: {
+        containerChanged(result, _args, cache) {
+          const { kind, id } = result['containerChanged'] as Change;
+          if (kind === 'REMOVED') dropEdge(cache, 'containers', 'Container', id);
+          if (kind === 'CREATED') later('containers');
+          else overtake('containers');
+          // What is mounted where has changed with it.
+          if (kind !== 'UPDATED') later('volumes');
+        },
+        imageChanged(result, _args, cache) {
+          const { kind, id } = result['imageChanged'] as Change;
+          if (kind === 'REMOVED') dropEdge(cache, 'images', 'Image', id);
+          if (kind === 'CREATED') later('images');
+        },
+        usageChanged(result, _args, cache) {
+          const viewer = cache.resolve('Query', 'viewer');
+          if (typeof viewer !== 'string') return;
+          const id = viewer.slice('User:'.length);
+          cache.writeFragment(usageFragment, { __typename: 'User', id, usage: result['usageChanged'] } as never);
+        },
       },
-      imageChanged(result, _args, cache) {
-        const { kind, id } = result['imageChanged'] as Change;
-        if (kind === 'REMOVED') dropEdge(cache, 'images', 'Image', id);
-        if (kind === 'CREATED') reloadList(cache, 'images');
-      },
-      usageChanged(result, _args, cache) {
-        const viewer = cache.resolve('Query', 'viewer');
-        if (typeof viewer !== 'string') return;
-        const id = viewer.slice('User:'.length);
-        cache.writeFragment(usageFragment, { __typename: 'User', id, usage: result['usageChanged'] } as never);
+      Mutation: {
+        createContainer() {
+          later('containers', 'volumes'); // its workspace may be new
+        },
+        pullImage() {
+          later('images');
+        },
+        createVolume() {
+          later('volumes');
+        },
+        // Into the trash and out of it: both lists change, and what is in the other shows at once that it left this one.
+        deleteVolume(_result, args, cache) {
+          dropEdge(cache, 'volumes', 'Volume', args['id'] as string);
+          later('volumes');
+        },
+        restoreVolume(_result, args, cache) {
+          dropEdge(cache, 'volumes', 'Volume', args['id'] as string);
+          later('volumes');
+        },
+        purgeVolume(_result, args, cache) {
+          dropEdge(cache, 'volumes', 'Volume', args['id'] as string);
+        },
       },
     },
-    Mutation: {
-      createContainer(_result, _args, cache) {
-        reloadList(cache, 'containers');
-      },
-      pullImage(_result, _args, cache) {
-        reloadList(cache, 'images');
-      },
-    },
-  },
-} satisfies Partial<CacheExchangeOpts>;
-
-export const cache = () => cacheExchange(options);
+  } satisfies Partial<CacheExchangeOpts>);
+}

@@ -3,7 +3,7 @@ import { retryExchange } from '@urql/exchange-retry';
 import { Client, type CombinedError, fetchExchange, subscriptionExchange } from '@urql/core';
 import { createClient as createSocket } from 'graphql-ws';
 import { cache } from './cache';
-import { refetchExchange } from './refetch';
+import { refetching } from './refetch';
 
 const url = new URL('/graphql', window.location.href);
 
@@ -18,7 +18,7 @@ export type ClientHooks = {
 };
 
 export function createClient({ signInAgain, connection }: ClientHooks) {
-  let refetch = () => {};
+  const refetch = refetching();
   let connectedBefore = false;
   let signedOut = false;
   let leaving = false;
@@ -45,7 +45,7 @@ export function createClient({ signInAgain, connection }: ClientHooks) {
       connecting: () => connection?.('connecting'),
       connected: () => {
         connection?.('connected');
-        if (connectedBefore) refetch();
+        if (connectedBefore) refetch.all();
         connectedBefore = true;
       },
       closed: (event) => {
@@ -71,8 +71,9 @@ export function createClient({ signInAgain, connection }: ClientHooks) {
     requestPolicy: 'cache-first',
     fetchOptions: { credentials: 'same-origin', headers: { accept: 'application/graphql-response+json' } },
     exchanges: [
-      refetchExchange((f) => (refetch = f)),
-      cache(),
+      refetch.first,
+      cache(refetch),
+      refetch.last,
       // eslint-disable-next-line @typescript-eslint/require-await -- the exchange wants a promise
       authExchange(async () => ({
         addAuthToOperation: (operation) => operation, // the cookie goes along by itself

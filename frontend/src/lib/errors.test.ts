@@ -71,3 +71,17 @@ test('the containers of an image are named, and a sentence never has holes', asy
   expect(problemOf([{ message: 'In use.', extensions: inUse }]).message).toMatch(/work.*2/);
   expect(problemOf([{ message: 'Try again.', extensions: { code: 'QUOTA_EXCEEDED' } }]).message).toBe('Try again.');
 });
+
+test('the containers that have a volume can be linked to', async () => {
+  await setLanguage('zh-CN');
+  const inUse = { code: 'VOLUME_IN_USE', containers: [{ id: 'ctr_1', name: 'work' }] };
+  const problem = problemOf([{ message: 'In use.', extensions: inUse }]);
+  expect(problem.message).toContain('work');
+  expect(problem.containers).toEqual([{ id: 'ctr_1', name: 'work' }]);
+});
+
+test('too many volumes stands at the workspace that would be one more', async () => {
+  await setLanguage('en');
+  const full = { code: 'QUOTA_EXCEEDED', message: 'Ten are enough.', resource: 'volumes', limit: 10, used: 10, requested: 1 };
+  expect(obstacles([full])).toEqual({ fields: { workspace: 'Ten are enough.' }, rest: [] });
+});

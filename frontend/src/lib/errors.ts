@@ -5,15 +5,15 @@ import type en from './i18n/en.json';
 type Violation = { field: string; rule: string; message: string };
 export type GraphQLProblem = { message: string; extensions?: Record<string, unknown> | undefined };
 
-/** What went wrong, for a person: one text, and one for each field that is named. */
-export type Problem = { code: string; message: string; fields: Record<string, string> };
+/** What went wrong, for a person: one text, one for each field that is named, and the containers in the way, if any. */
+export type Problem = { code: string; message: string; fields: Record<string, string>; containers?: { id: string; name: string }[] };
 
 type Code = keyof typeof en.errors;
 type Rule = keyof typeof en.rules;
 type Resource = keyof typeof en.quota;
 
 /** Where a form asks for what there is too little of. */
-const fieldOf: Record<string, string> = { cpu: 'cpuLimit', memory: 'memoryLimit', gpu: 'gpuLimit' };
+const fieldOf: Record<string, string> = { cpu: 'cpuLimit', memory: 'memoryLimit', gpu: 'gpuLimit', volumes: 'workspace' };
 
 const english = () => i18next.language.startsWith('en');
 
@@ -65,7 +65,8 @@ export function problemOf(errors: readonly GraphQLProblem[]): Problem {
   if (code === 'CONFLICT' && typeof extensions['field'] === 'string') fields[extensions['field']] = message;
   const short = fieldOf[String(extensions['resource'])];
   if ((code === 'QUOTA_EXCEEDED' || code === 'CAPACITY_EXCEEDED') && short) fields[short] = message;
-  return { code, message, fields };
+  const containers = extensions['containers'] as Problem['containers'];
+  return { code, message, fields, ...(Array.isArray(containers) && { containers }) };
 }
 
 /** The same of an urql result's error. */

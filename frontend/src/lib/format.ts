@@ -14,7 +14,7 @@ export function bytes(count: number, language: string) {
 export const decimal = (value: number, language: string, digits = 1) =>
   new Intl.NumberFormat(language, { maximumFractionDigits: digits }).format(value);
 
-const steps: [Intl.RelativeTimeFormatUnit, number][] = [
+const steps: ['day' | 'hour' | 'minute', number][] = [
   ['day', 86_400],
   ['hour', 3_600],
   ['minute', 60],
@@ -26,6 +26,37 @@ export function ago(time: string, now: number, language: string) {
   const format = new Intl.RelativeTimeFormat(language, { numeric: 'auto' });
   for (const [unit, size] of steps) if (seconds >= size) return format.format(-Math.floor(seconds / size), unit);
   return format.format(0, 'minute');
+}
+
+const unitSeconds = { h: 3_600, m: 60, s: 1, ms: 1e-3, us: 1e-6, µs: 1e-6, ns: 1e-9 } as const;
+
+/** A length of time as the API writes it ("8h", "1m30s"), in seconds. */
+export function seconds(duration: string) {
+  let sum = 0;
+  for (const [, count, unit] of duration.matchAll(/(\d+(?:\.\d+)?)(ms|us|µs|ns|h|m|s)/g))
+    sum += Number(count) * unitSeconds[unit as keyof typeof unitSeconds];
+  return sum;
+}
+
+/** A length of time for a person, in the two largest units that are not empty: "1 hour 30 minutes". */
+export function lasting(length: number, language: string) {
+  let rest = Math.max(0, Math.round(length));
+  const parts: string[] = [];
+  for (const [unit, size] of [...steps, ['second', 1]] as const) {
+    const count = Math.floor(rest / size);
+    rest -= count * size;
+    if (count > 0) parts.push(new Intl.NumberFormat(language, { style: 'unit', unit, unitDisplay: 'long' }).format(count));
+  }
+  if (parts.length === 0) parts.push(new Intl.NumberFormat(language, { style: 'unit', unit: 'second', unitDisplay: 'long' }).format(0));
+  return new Intl.ListFormat(language, { type: 'unit', style: 'narrow' }).format(parts.slice(0, 2));
+}
+
+/** What is left until an instant, as a clock that runs down: "4:05", "1:04:05". */
+export function countdown(time: string, now: number) {
+  const left = Math.max(0, Math.ceil((Date.parse(time) - now) / 1000));
+  const two = (n: number) => String(n).padStart(2, '0');
+  const [hours, minutes] = [Math.floor(left / 3_600), Math.floor(left / 60) % 60];
+  return hours > 0 ? `${hours}:${two(minutes)}:${two(left % 60)}` : `${minutes}:${two(left % 60)}`;
 }
 
 export const moment = (time: string, language: string) =>

@@ -5,6 +5,8 @@ import { useTranslation } from 'react-i18next';
 import { useMutation } from 'urql';
 import { problemIn } from '@/lib/errors';
 import { pauseDocument, removeDocument, restartDocument, type Row, startDocument, stopDocument, unpauseDocument } from './documents';
+import { Losses } from './Losses';
+import { useWait } from './useWait';
 
 const startable = ['CREATED', 'EXITED', 'FAILED', 'LOST', 'STOPPING'];
 const stoppable = ['PENDING', 'STARTING', 'RUNNING', 'PAUSED'];
@@ -21,6 +23,7 @@ export function Actions({
 }) {
   const { t } = useTranslation();
   const { message, modal } = App.useApp();
+  const wait = useWait();
   const [, start] = useMutation(startDocument);
   const [, stop] = useMutation(stopDocument);
   const [, restart] = useMutation(restartDocument);
@@ -31,6 +34,13 @@ export function Actions({
   const tell = ({ error }: { error?: Parameters<typeof problemIn>[0] | undefined }) => {
     if (error) void message.error(problemIn(error).message, 6);
   };
+  const startNow = async () => {
+    const { error } = await start({ id });
+    if (!error) return;
+    const problem = problemIn(error);
+    if (problem.code === 'CAPACITY_EXCEEDED') wait([id], [problem.message]);
+    else tell({ error });
+  };
   const button = (label: string, icon: ReactNode, onClick: () => void, danger = false) => (
     <Tooltip title={label}>
       <Button icon={icon} danger={danger} aria-label={`${label}: ${name}`} onClick={onClick} />
@@ -39,7 +49,7 @@ export function Actions({
   const confirmRemoval = () => {
     modal.confirm({
       title: t('container.removeTitle', { name }),
-      content: t('container.removeText'),
+      content: <Losses ids={[id]} />,
       okText: t('container.remove'),
       okButtonProps: { danger: true },
       cancelText: t('app.cancel'),
@@ -52,7 +62,7 @@ export function Actions({
   };
   return (
     <Space.Compact>
-      {startable.includes(status) && button(t('container.start'), <CaretRightOutlined aria-hidden />, () => void start({ id }).then(tell))}
+      {startable.includes(status) && button(t('container.start'), <CaretRightOutlined aria-hidden />, () => void startNow())}
       {stoppable.includes(status) && button(t('container.stop'), <PoweroffOutlined aria-hidden />, () => void stop({ id }).then(tell))}
       {status === 'RUNNING' && button(t('container.restart'), <ReloadOutlined aria-hidden />, () => void restart({ id }).then(tell))}
       {status === 'RUNNING' && button(t('container.pause'), <PauseOutlined aria-hidden />, () => void pause({ id }).then(tell))}

@@ -1,12 +1,13 @@
-import { Card, Checkbox, Descriptions, Flex, Grid, Table, Typography } from 'antd';
+import { Card, Checkbox, Descriptions, Flex, Grid, Table } from 'antd';
 import type { ReactNode } from 'react';
 import { useTranslation } from 'react-i18next';
 import { Link } from 'react-router';
 import { StatusTag } from '@/components/StatusTag';
+import { useNow } from '@/components/useNow';
 import { ago, moment, shortReference } from '@/lib/format';
 import type { Row } from './documents';
 import { LiveCpu, LiveMemory } from './LiveNumbers';
-import { useNow } from './useLive';
+import { Note } from './Note';
 
 type Props = {
   rows: Row[];
@@ -30,14 +31,14 @@ export function ContainerList({ rows, viewerId, selected, onSelect, actions }: P
   const status = (row: Row) => (
     <>
       <StatusTag status={row.status} />
-      {row.statusMessage && (
-        <Typography.Paragraph type="secondary" style={{ margin: '4px 0 0', maxWidth: 280, fontSize: 12 }}>
-          {row.statusMessage}
-        </Typography.Paragraph>
-      )}
+      <Note container={row} />
     </>
   );
-  const image = (row: Row) => <span title={row.image.reference}>{shortReference(row.image.reference)}</span>;
+  const image = (row: Row) => (
+    <div title={row.image.reference} style={{ minWidth: 100, overflowWrap: 'anywhere' }}>
+      {shortReference(row.image.reference)}
+    </div>
+  );
   const age = (row: Row) => <span title={moment(row.createdAt, i18n.language)}>{ago(row.createdAt, now, i18n.language)}</span>;
 
   if (!wide)

@@ -6,12 +6,13 @@ import { useQuery, useSubscription } from 'urql';
 import { Heading } from '@/components/Heading';
 import { Problems } from '@/components/Problems';
 import { StatusTag } from '@/components/StatusTag';
-import { bytes, decimal, moment, shortReference } from '@/lib/format';
+import { bytes, decimal, lasting, moment, plain, seconds, shortReference } from '@/lib/format';
 import type en from '@/lib/i18n/en.json';
 import { Actions } from './Actions';
 import { type Detail, oneChangedDocument, oneDocument } from './documents';
 import { LiveCpu, LiveMemory } from './LiveNumbers';
 import { LogsDrawer } from './LogsDrawer';
+import { Note } from './Note';
 import { useLiveStats } from './useLive';
 
 export default function ContainerPage() {
@@ -35,7 +36,7 @@ export default function ContainerPage() {
 }
 
 // What these say is in their words alone: which limits, which code, why.
-const detailed = ['create', 'update', 'update-refused', 'exited', 'failed', 'restart'];
+const detailed = ['create', 'update', 'update-refused', 'exited', 'failed', 'restart', 'idle-warning', 'freeze', 'disk-full'];
 
 /** A line of the timeline in the language of the page: by its kind, with the server's own words where they say more. */
 function Told({ kind, message }: { kind: string; message: string }) {
@@ -47,6 +48,14 @@ function Told({ kind, message }: { kind: string; message: string }) {
       {detailed.includes(kind) && <div className="soft">{message}</div>}
     </>
   );
+}
+
+/** What uses a container now, or since when nothing does. */
+function Alive({ container: { activity, idleSince } }: { container: Pick<Detail, 'activity' | 'idleSince'> }) {
+  const { t, i18n } = useTranslation();
+  if (activity.length > 0)
+    return activity.map((one) => (i18n.exists(`activity.${one}`) ? t(`activity.${one as keyof typeof en.activity}`) : one)).join(' · ');
+  return idleSince ? t('container.idleSince', { time: moment(idleSince, i18n.language) }) : '–';
 }
 
 function Details({ container }: { container: Detail }) {
@@ -72,13 +81,7 @@ function Details({ container }: { container: Detail }) {
         />
       </Heading>
       <Flex vertical gap="middle">
-        {container.statusMessage && (
-          <Alert
-            type={container.status === 'FAILED' || container.status === 'LOST' ? 'error' : 'info'}
-            showIcon
-            title={container.statusMessage}
-          />
-        )}
+        <Note container={container} boxed />
         {lastExit && container.status === 'EXITED' && lastExit.message !== container.statusMessage && (
           <Alert
             type={exitIsBad ? 'warning' : 'info'}
@@ -122,6 +125,48 @@ function Details({ container }: { container: Detail }) {
                 label: t('create.restart'),
                 children: container.restartPolicy === 'NEVER' ? t('create.never') : t('create.onFailure'),
               },
+              {
+                key: 'volumes',
+                label: t('app.volumes'),
+                children:
+                  container.volumes.length > 0 ? (
+                    <div>
+                      {container.volumes.map(({ volume, path, readOnly }) => (
+                        <div key={path}>
+                          <Link className="inline" to="/volumes">
+                            {volume.name}
+                          </Link>{' '}
+                          → <code>{path}</code>
+                          {readOnly && ` (${t('container.readOnly')})`}
+                        </div>
+                      ))}
+                    </div>
+                  ) : (
+                    '–'
+                  ),
+              },
+              {
+                key: 'disk',
+                label: t('container.diskUsed'),
+                children: container.diskUsed === null ? t('volume.notMeasured') : bytes(container.diskUsed, language),
+              },
+              ...(container.gpuDevices.length > 0
+                ? [{ key: 'gpus', label: t('quota.gpu'), children: <code>{container.gpuDevices.join(', ')}</code> }]
+                : []),
+              {
+                key: 'idle',
+                label: t('create.idle'),
+                children:
+                  container.idleTimeout === null
+                    ? t('create.idleNever')
+                    : t('create.idleAfter', { time: lasting(seconds(container.idleTimeout), language) }),
+              },
+              ...(container.status === 'RUNNING' || container.status === 'PAUSED'
+                ? [{ key: 'alive', label: t('container.alive'), children: <Alive container={container} /> }]
+                : []),
+              ...(container.status === 'QUEUED' && container.queuedAt
+                ? [{ key: 'queued', label: t('container.queuedAt'), children: time(container.queuedAt) }]
+                : []),
               { key: 'created', label: t('container.created'), children: time(container.createdAt) },
               { key: 'started', label: t('container.started'), children: time(startedAt) },
               { key: 'finished', label: t('container.finished'), children: time(finishedAt) },
@@ -142,6 +187,23 @@ function Details({ container }: { container: Detail }) {
             ]}
           />
         </Card>
+        {lastExit && (lastExit.memoryPeak !== null || lastExit.lastLines.length > 0) && (
+          <Card title={<h2 className="part">{t('container.lastRun')}</h2>}>
+            {lastExit.memoryPeak !== null && (
+              <div>
+                {t('container.memoryPeak', { amount: bytes(lastExit.memoryPeak, language), limit: bytes(container.memoryLimit, language) })}
+              </div>
+            )}
+            {lastExit.lastLines.length > 0 && (
+              <>
+                <div>{t('container.lastLines')}</div>
+                <pre className="block">
+                  <code>{plain(lastExit.lastLines.join('\n'))}</code>
+                </pre>
+              </>
+            )}
+          </Card>
+        )}
         <Card title={<h2 className="part">{t('container.timeline')}</h2>}>
           <Timeline
             items={container.events.map((event, i) => ({

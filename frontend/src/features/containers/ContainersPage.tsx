@@ -22,10 +22,24 @@ import {
   startAllDocument,
   stopAllDocument,
 } from './documents';
+import { Losses } from './Losses';
 import { LogsDrawer } from './LogsDrawer';
 import { useLiveStats } from './useLive';
+import { useWait } from './useWait';
 
-const statuses = ['PENDING', 'CREATED', 'STARTING', 'RUNNING', 'PAUSED', 'STOPPING', 'EXITED', 'FAILED', 'LOST', 'REMOVING'] as const;
+const statuses = [
+  'PENDING',
+  'QUEUED',
+  'CREATED',
+  'STARTING',
+  'RUNNING',
+  'PAUSED',
+  'STOPPING',
+  'EXITED',
+  'FAILED',
+  'LOST',
+  'REMOVING',
+] as const;
 type Status = (typeof statuses)[number];
 type Result = { id: string; code: string | null; message: string | null };
 
@@ -61,6 +75,7 @@ export default function ContainersPage() {
   const [{ fetching: starting }, startAll] = useMutation(startAllDocument);
   const [{ fetching: stopping }, stopAll] = useMutation(stopAllDocument);
   const [{ fetching: removing }, removeAll] = useMutation(removeAllDocument);
+  const wait = useWait();
   const busy = starting || stopping || removing;
 
   const creating = parameters.has('create');
@@ -74,11 +89,15 @@ export default function ContainersPage() {
   const tell = (results: readonly Result[] | undefined, wrong: Parameters<typeof Problems>[0]['error']) => {
     if (wrong) void message.error(<Problems error={wrong} plain />, 8);
     const refused = results?.filter(({ code }) => code !== null) ?? [];
-    const lines = refused.map((one) => {
-      const row = rows.find(({ id }) => id === one.id);
-      return `${row?.name ?? one.id}: ${said(one.code ?? '', one.message ?? '')}`;
-    });
-    if (lines.length > 0) void message.error(lines.join(' '), 8);
+    const line = (one: Result) => `${rows.find(({ id }) => id === one.id)?.name ?? one.id}: ${said(one.code ?? '', one.message ?? '')}`;
+    const full = refused.filter(({ code }) => code === 'CAPACITY_EXCEEDED');
+    const others = refused.filter(({ code }) => code !== 'CAPACITY_EXCEEDED');
+    if (others.length > 0) void message.error(others.map(line).join(' '), 8);
+    if (full.length > 0)
+      wait(
+        full.map(({ id }) => id),
+        full.map(line),
+      );
     if (!wrong) setSelected(refused.map(({ id }) => id));
   };
   const confirmRemoval = () => {
@@ -86,7 +105,7 @@ export default function ContainersPage() {
       title: t('container.removeAllTitle', { count }),
       content: (
         <>
-          <p>{t('container.removeText')}</p>
+          <Losses ids={chosen} />
           <ul>
             {rows
               .filter(({ id }) => chosen.includes(id))
@@ -224,6 +243,7 @@ export default function ContainersPage() {
       {creating && choices && (
         <CreateDialog
           imageId={parameters.get('image') ?? undefined}
+          workspace={parameters.get('workspace') ?? undefined}
           onClose={() => {
             create(false);
           }}

@@ -3,38 +3,13 @@ import { useEffect, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { useClient, useMutation, useQuery } from 'urql';
 import { Problems } from '@/components/Problems';
-import type { VariablesOf } from '@/gql/tada';
 import { obstacles, type Problem, problemIn } from '@/lib/errors';
-import { bytes, decimal, shortReference, variables, words } from '@/lib/format';
-import { admissionDocument, choicesDocument, createDocument } from './documents';
-
-type Input_ = VariablesOf<typeof createDocument>['input'];
-type Values = {
-  name?: string;
-  imageId?: string;
-  cpuLimit?: number | null;
-  memoryMiB?: number | null;
-  command?: string;
-  environment?: string;
-  restartPolicy?: 'NEVER' | 'ON_FAILURE';
-};
-
-const MiB = 1024 * 1024;
-
-function inputOf(values: Values): Input_ | undefined {
-  if (!values.name || !values.imageId) return undefined;
-  const command = words(values.command ?? '');
-  const environment = variables(values.environment ?? '');
-  return {
-    name: values.name,
-    imageId: values.imageId,
-    restartPolicy: values.restartPolicy ?? 'NEVER',
-    ...(values.cpuLimit && { cpuLimit: values.cpuLimit }),
-    ...(values.memoryMiB && { memoryLimit: Math.round(values.memoryMiB * MiB) }),
-    ...(command.length > 0 && { command }),
-    ...(environment.length > 0 && { environment }),
-  };
-}
+import { bytes, decimal, lasting, seconds, shortReference } from '@/lib/format';
+import { type CreateInput, forEver, idleChoices, inputOf, type Values } from './createInput';
+import { type Admission, admissionDocument, choicesDocument, createDocument, storageDocument } from './documents';
+import { Foreseen } from './Foreseen';
+import { type Choice, Mounts } from './Mounts';
+import { Workspace } from './Workspace';
 
 /** A name that is very likely free, so that one click is enough. */
 const proposed = () =>
@@ -42,48 +17,80 @@ const proposed = () =>
     .toString(36)
     .padStart(4, '0')}`;
 
-const more = ['command', 'environment', 'restartPolicy'];
-const shown = ['name', 'imageId', 'cpuLimit', 'memoryLimit', ...more];
+const more = ['volumes', 'idleTimeout', 'command', 'environment', 'restartPolicy'];
+const shown = ['name', 'imageId', 'cpuLimit', 'memoryLimit', 'gpuLimit', 'workspace', ...more];
+/** How often it is asked whether there is room by now. */
+const every = 3_000;
 
-export function CreateDialog({ imageId, onClose }: { imageId?: string | undefined; onClose: () => void }) {
+type Foresight = ReturnType<typeof obstacles> & Pick<Admission, 'wouldQueue' | 'freeing'> & { gpus: number };
+
+type Props = { imageId?: string | undefined; workspace?: string | undefined; onClose: () => void };
+
+export function CreateDialog({ imageId, workspace = 'workspace', onClose }: Props) {
   const { t, i18n } = useTranslation();
   const [form] = Form.useForm<Values>();
   const [{ data, error }] = useQuery({ query: choicesDocument, requestPolicy: 'cache-and-network' });
+  const [{ data: storage }] = useQuery({ query: storageDocument, requestPolicy: 'cache-and-network' });
   const [{ fetching }, create] = useMutation(createDocument);
   const [problem, setProblem] = useState<Problem>();
-  const [foreseen, setForeseen] = useState<ReturnType<typeof obstacles>>();
+  const [foreseen, setForeseen] = useState<Foresight>();
+  const [turn, setTurn] = useState(0);
   const [unfolded, setUnfolded] = useState(false);
   const [name] = useState(proposed);
   const client = useClient();
   const values: Values = { ...Form.useWatch([], form) };
   const images = data?.images.edges.map(({ node }) => node) ?? [];
   const chosen = values.imageId ?? imageId ?? images[0]?.id;
-  const input = inputOf({ ...values, name: values.name ?? name, ...(chosen && { imageId: chosen }) });
+  const volumes = storage?.volumes.edges.map(({ node }) => node) ?? [];
+  const isOwn = (volume: (typeof volumes)[number]) => volume.owner !== null && volume.owner.id === storage?.viewer?.id;
+  const mountable: Choice[] = volumes
+    .filter((volume) => isOwn(volume) || volume.visibility === 'PUBLIC')
+    .map((volume) => ({ id: volume.id, name: volume.name, readOnly: !isOwn(volume) }));
+  const readable = mountable.filter(({ readOnly }) => readOnly).map(({ id }) => id);
+  const input = inputOf({ ...values, name: values.name ?? name, ...(chosen && { imageId: chosen }) }, readable);
   const asked = JSON.stringify(input);
   // Asks beforehand what would stand in the way, a moment after the last key.
   useEffect(() => {
     if (!asked) return;
     let gone = false;
     const timer = setTimeout(() => {
-      void client.query(admissionDocument, { input: JSON.parse(asked) as Input_ }, { requestPolicy: 'network-only' }).then((result) => {
-        if (gone) return;
-        setForeseen(result.error ? { fields: problemIn(result.error).fields, rest: [] } : obstacles(result.data?.admission.problems ?? []));
-      });
+      void client
+        .query(admissionDocument, { input: JSON.parse(asked) as CreateInput }, { requestPolicy: 'network-only' })
+        .then((result) => {
+          if (gone) return;
+          const { problems = [], wouldQueue = false, freeing = [], largest } = result.data?.admission ?? {};
+          const found = result.error ? { fields: problemIn(result.error).fields, rest: [] } : obstacles(problems);
+          setForeseen({ ...found, wouldQueue, freeing, gpus: largest?.gpu ?? 0 });
+        });
     }, 300);
     return () => {
       gone = true;
       clearTimeout(timer);
     };
-  }, [asked, client]);
+  }, [asked, client, turn]);
+  const waits = foreseen?.wouldQueue === true;
+  const blocked = waits || (foreseen?.freeing.length ?? 0) > 0;
+  // While there is no room, others may make some.
+  useEffect(() => {
+    if (!blocked) return;
+    const timer = setInterval(() => {
+      setTurn((n) => n + 1);
+    }, every);
+    return () => {
+      clearInterval(timer);
+    };
+  }, [blocked]);
   const submit = async () => {
     if (!input) return;
-    const result = await create({ input });
+    // What the button says is what is asked for.
+    const result = await create({ input: { ...input, ...(waits && { whenFull: 'QUEUE' as const }) } });
     if (!result.error) {
       onClose();
       return;
     }
     const found = problemIn(result.error);
     setProblem(found);
+    setTurn((n) => n + 1);
     if (more.some((field) => found.fields[field])) setUnfolded(true);
   };
   const fields = problem?.fields ?? {};
@@ -94,6 +101,12 @@ export function CreateDialog({ imageId, onClose }: { imageId?: string | undefine
     return {};
   };
   const { quota, usage } = data?.viewer ?? {};
+  const { idleTimeout = null, maxIdleTimeout = null } = data?.serverInfo ?? {};
+  const idle = (duration: string | null) =>
+    duration === null || duration === forEver
+      ? t('create.idleNever')
+      : t('create.idleAfter', { time: lasting(seconds(duration), i18n.language) });
+  const gpus = Math.max(quota?.maxGpu ?? 0, foreseen?.gpus ?? 0, images.find(({ id }) => id === chosen)?.minGpu ?? 0);
   const left = (limit: number, used: number, say: (n: number) => string) =>
     t('create.left', { amount: say(Math.max(0, limit - used)), limit: say(limit) });
   const elsewhere = problem && !shown.some((field) => fields[field]);
@@ -101,7 +114,7 @@ export function CreateDialog({ imageId, onClose }: { imageId?: string | undefine
     <Modal
       open
       title={t('create.title')}
-      okText={t('create.create')}
+      okText={waits ? t('create.wait') : t('create.create')}
       cancelText={t('app.cancel')}
       confirmLoading={fetching}
       okButtonProps={{ disabled: !input }}
@@ -114,7 +127,7 @@ export function CreateDialog({ imageId, onClose }: { imageId?: string | undefine
       <Form<Values>
         form={form}
         layout="vertical"
-        initialValues={{ name, restartPolicy: 'NEVER' }}
+        initialValues={{ name, keep: true, workspace, volumes: [], idleTimeout: '', restartPolicy: 'NEVER' }}
         onFinish={() => void submit()}
         onValuesChange={() => {
           setProblem(undefined);
@@ -160,7 +173,25 @@ export function CreateDialog({ imageId, onClose }: { imageId?: string | undefine
               <InputNumber min={1} step={256} placeholder={t('create.automatic')} style={{ width: '100%' }} />
             </Form.Item>
           </Col>
+          {gpus > 0 && (
+            <Col xs={24} sm={12}>
+              <Form.Item
+                name="gpuLimit"
+                label={t('quota.gpu')}
+                extra={quota && usage && left(quota.maxGpu, usage.gpu, (n) => decimal(n, i18n.language, 0))}
+                {...at('gpuLimit')}
+              >
+                <InputNumber min={0} step={1} precision={0} placeholder={t('create.automatic')} style={{ width: '100%' }} />
+              </Form.Item>
+            </Col>
+          )}
         </Row>
+        <Workspace
+          keep={values.keep ?? true}
+          name={values.workspace ?? workspace}
+          own={volumes.filter(isOwn).map((volume) => volume.name)}
+          at={at}
+        />
         <Collapse
           ghost
           activeKey={unfolded ? ['more'] : []}
@@ -175,6 +206,15 @@ export function CreateDialog({ imageId, onClose }: { imageId?: string | undefine
               forceRender: true,
               children: (
                 <>
+                  <Mounts choices={mountable} mounts={values.volumes ?? []} wrong={at('volumes')} />
+                  <Form.Item name="idleTimeout" label={t('create.idle')} extra={t('create.idleHint')} {...at('idleTimeout')}>
+                    <Select
+                      options={[
+                        { value: '', label: t('create.idleDefault', { what: idle(idleTimeout) }) },
+                        ...idleChoices(maxIdleTimeout).map((value) => ({ value, label: idle(value) })),
+                      ]}
+                    />
+                  </Form.Item>
                   <Form.Item name="command" label={t('create.command')} extra={t('create.commandHint')} {...at('command')}>
                     <Input autoComplete="off" />
                   </Form.Item>
@@ -195,8 +235,16 @@ export function CreateDialog({ imageId, onClose }: { imageId?: string | undefine
           ]}
         />
         {elsewhere && <Alert role="alert" type="error" showIcon title={problem.message} />}
-        {!problem && foreseen && foreseen.rest.length > 0 && (
-          <Alert type="warning" showIcon title={t('create.wouldNot')} description={foreseen.rest.join(' ')} />
+        {foreseen && (
+          <Foreseen
+            rest={problem ? [] : foreseen.rest}
+            wouldQueue={waits}
+            freeing={foreseen.freeing}
+            onFreed={() => {
+              setProblem(undefined);
+              setTurn((n) => n + 1);
+            }}
+          />
         )}
       </Form>
     </Modal>

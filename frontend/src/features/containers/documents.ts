@@ -8,6 +8,10 @@ export const rowFragment = graphql(`
     statusMessage
     cpuLimit
     memoryLimit
+    queuePosition
+    frozen
+    cullAt
+    idleTimeout
     createdAt
     startedAt
     image {
@@ -77,6 +81,19 @@ export const detailFragment = graphql(
       reserved
       restartPolicy
       gpuLimit
+      gpuDevices
+      volumes {
+        path
+        readOnly
+        volume {
+          id
+          name
+        }
+      }
+      diskUsed
+      idleSince
+      activity
+      queuedAt
       command
       environment {
         name
@@ -88,6 +105,8 @@ export const detailFragment = graphql(
         reason
         message
         at
+        memoryPeak
+        lastLines
       }
       events(first: 50) {
         at
@@ -153,6 +172,7 @@ export const choicesDocument = graphql(`
           reference
           minCpu
           minMemory
+          minGpu
         }
       }
     }
@@ -163,16 +183,63 @@ export const choicesDocument = graphql(`
         id
         maxCpu
         maxMemory
+        maxGpu
         maxContainers
       }
       usage {
         cpu
         memory
+        gpu
         containers
       }
     }
     serverInfo {
       minMemory
+      idleTimeout
+      maxIdleTimeout
+    }
+  }
+`);
+
+export const storageDocument = graphql(`
+  query Storage {
+    volumes(first: 100) {
+      edges {
+        cursor
+        node {
+          id
+          name
+          visibility
+          owner {
+            id
+            username
+          }
+        }
+      }
+    }
+    viewer {
+      id
+    }
+  }
+`);
+
+/** What is lost with containers, and what stays. */
+export const lossesDocument = graphql(`
+  query Losses($ids: [ID!]!) {
+    nodes(ids: $ids) {
+      __typename
+      ... on Container {
+        id
+        diskUsed
+        volumes {
+          path
+          readOnly
+          volume {
+            id
+            name
+          }
+        }
+      }
     }
   }
 `);
@@ -205,6 +272,15 @@ export const admissionDocument = graphql(`
       largest {
         cpu
         memory
+        gpu
+      }
+      wouldQueue
+      freeing {
+        id
+        name
+        cpuLimit
+        memoryLimit
+        gpuLimit
       }
     }
   }
@@ -223,72 +299,102 @@ export const createDocument = graphql(
   [rowFragment],
 );
 
-export const startDocument = graphql(`
-  mutation StartContainer($id: ID!) {
-    startContainer(id: $id) {
-      container {
-        id
-        status
-        statusMessage
-      }
-    }
+/** What a verb changes at once. */
+const stateFragment = graphql(`
+  fragment ContainerState on Container {
+    id
+    status
+    statusMessage
+    queuePosition
+    frozen
+    cullAt
   }
 `);
-export const stopDocument = graphql(`
-  mutation StopContainer($id: ID!) {
-    stopContainer(id: $id) {
-      container {
-        id
-        status
-        statusMessage
+
+export const startDocument = graphql(
+  `
+    mutation StartContainer($id: ID!, $whenFull: WhenFull) {
+      startContainer(id: $id, whenFull: $whenFull) {
+        container {
+          ...ContainerState
+        }
       }
     }
-  }
-`);
-export const restartDocument = graphql(`
-  mutation RestartContainer($id: ID!) {
-    restartContainer(id: $id) {
-      container {
-        id
-        status
-        statusMessage
+  `,
+  [stateFragment],
+);
+export const stopDocument = graphql(
+  `
+    mutation StopContainer($id: ID!) {
+      stopContainer(id: $id) {
+        container {
+          ...ContainerState
+        }
       }
     }
-  }
-`);
-export const pauseDocument = graphql(`
-  mutation PauseContainer($id: ID!) {
-    pauseContainer(id: $id) {
-      container {
-        id
-        status
-        statusMessage
+  `,
+  [stateFragment],
+);
+export const restartDocument = graphql(
+  `
+    mutation RestartContainer($id: ID!) {
+      restartContainer(id: $id) {
+        container {
+          ...ContainerState
+        }
       }
     }
-  }
-`);
-export const unpauseDocument = graphql(`
-  mutation UnpauseContainer($id: ID!) {
-    unpauseContainer(id: $id) {
-      container {
-        id
-        status
-        statusMessage
+  `,
+  [stateFragment],
+);
+export const pauseDocument = graphql(
+  `
+    mutation PauseContainer($id: ID!) {
+      pauseContainer(id: $id) {
+        container {
+          ...ContainerState
+        }
       }
     }
-  }
-`);
-export const removeDocument = graphql(`
-  mutation RemoveContainer($id: ID!) {
-    removeContainer(id: $id) {
-      container {
-        id
-        status
-        statusMessage
+  `,
+  [stateFragment],
+);
+export const unpauseDocument = graphql(
+  `
+    mutation UnpauseContainer($id: ID!) {
+      unpauseContainer(id: $id) {
+        container {
+          ...ContainerState
+        }
       }
     }
-  }
-`);
+  `,
+  [stateFragment],
+);
+export const keepDocument = graphql(
+  `
+    mutation KeepContainer($id: ID!) {
+      keepContainer(id: $id) {
+        container {
+          ...ContainerState
+        }
+      }
+    }
+  `,
+  [stateFragment],
+);
+export const removeDocument = graphql(
+  `
+    mutation RemoveContainer($id: ID!) {
+      removeContainer(id: $id) {
+        container {
+          ...ContainerState
+        }
+      }
+    }
+  `,
+  [stateFragment],
+);
 export const startAllDocument = graphql(`
   mutation StartContainers($ids: [ID!]!) {
     startContainers(ids: $ids) {
@@ -331,3 +437,4 @@ export const removeAllDocument = graphql(`
 
 export type Row = ResultOf<typeof rowFragment>;
 export type Detail = ResultOf<typeof detailFragment>;
+export type Admission = ResultOf<typeof admissionDocument>['admission'];

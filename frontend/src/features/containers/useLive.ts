@@ -1,4 +1,4 @@
-import { useEffect, useState } from 'react';
+import { useEffect } from 'react';
 import { useClient } from 'urql';
 import { stats } from '@/lib/stats';
 import { type Row, statsDocument } from './documents';
@@ -26,18 +26,4 @@ export function useLiveStats(containers: readonly Pick<Row, 'id' | 'status'>[]) 
       for (const id of ids) stats.forget(id);
     };
   }, [client, running]);
-}
-
-/** The clock of the ages shown. */
-export function useNow() {
-  const [now, setNow] = useState(() => Date.now());
-  useEffect(() => {
-    const timer = setInterval(() => {
-      setNow(Date.now());
-    }, 30_000);
-    return () => {
-      clearInterval(timer);
-    };
-  }, []);
-  return now;
 }
