@@ -136,6 +136,8 @@ func TestSettingsThatDoNotGoTogether(t *testing.T) {
 	for want, args := range map[string][]string{
 		"MLRIDE_TLS_CERT and MLRIDE_TLS_KEY": {"--tls-cert", "a"},
 		"MLRIDE_APPS_LISTEN takes another":   {"--listen", ":1", "--apps-listen", ":1"},
+		"MLRIDE_IDLE_TIMEOUT takes 1m0s":     {"--idle-timeout", "30s"},
+		"at least MLRIDE_IDLE_TIMEOUT":       {"--idle-timeout", "2h", "--idle-max", "1h"},
 		"MLRIDE_APPS_URL takes another":      {"--url", "https://a.example", "--apps-url", "https://A.example"},
 	} {
 		_, err := model(t, &Config{}).Parse(args)

@@ -56,7 +56,11 @@ func (w *world) LayerSize(_ context.Context, id string) (int64, error) {
 	return int64(w.layers[id]), nil
 }
 
-func (w *world) VolumeSize(context.Context, string) (int64, error) { return 0, nil }
+func (w *world) VolumeSize(_ context.Context, id string) (int64, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return int64(w.layers[id]), nil
+}
 
 func (w *world) measured(id string) int {
 	w.mu.Lock()
@@ -158,6 +162,25 @@ func TestFastestWriterIsFrozen(t *testing.T) {
 	_, err = h.Start(ben, silent, false)
 	require.NoError(t, err)
 	require.NoError(t, h.quota.Audit(sys))
+}
+
+// TestWhoFillsAVolumeIsFrozen: what is written in a volume is in no layer.
+func TestWhoFillsAVolumeIsFrozen(t *testing.T) {
+	t.Parallel()
+	h, w := fakeHouse(t, 100*record.GiB)
+	ann := h.person("ann")
+	reader, writer, slow := h.runs(ann, "reader", "sleep", "1000"), h.runs(ann, "writer", "sleep", "1000"), h.runs(ann, "slow", "sleep", "1000")
+	volume := h.store.Client.Volume.Create().SetName("data").SetOwnerID(h.get(writer).OwnerID).SaveX(sys).ID
+	h.store.Client.Mount.Create().SetContainerID(writer).SetVolumeID(volume).SetPath("/data").ExecX(sys)
+	h.store.Client.Mount.Create().SetContainerID(reader).SetVolumeID(volume).SetPath("/data").SetReadOnly(true).ExecX(sys)
+	w.leave(0)
+	for range 2 {
+		w.write(volume, record.GiB)
+		w.write(slow, 10*record.MiB)
+		h.pass(w, 1)
+	}
+	h.awaitStatus(ann, writer, container.StatusPaused)
+	require.Equal(t, container.StatusRunning, h.get(reader).Status)
 }
 
 func TestNobodyIsFrozenForNothing(t *testing.T) {

@@ -94,6 +94,12 @@ func (s *Service) Touch(id, what string) {
 	}
 }
 
+func (s *Service) touching(id string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.touched[id]) > 0
+}
+
 func (s *Service) touches() map[string][]string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -181,6 +187,9 @@ func (s *Service) one(ctx context.Context, row *ent.Container, touched []string,
 		state.Warned = now
 		return s.Lifecycle.CullWarn(ctx, row.ID, since, CullAt(state, now))
 	case Freeze:
+		if s.touching(row.ID) {
+			return nil // just now, since the look began
+		}
 		stopAt := time.Time{}
 		if s.Stop > 0 {
 			stopAt = now.Add(s.Stop)

@@ -148,24 +148,24 @@ func (s *Service) Keep(ctx context.Context, id string) (*ent.Container, error) {
 // last did. It writes only what matters: that something still uses it, no more
 // than once a minute.
 func (s *Service) Idle(ctx context.Context, id string, since, cullAt time.Time, activity []string, last time.Time) error {
-	return s.serve(ctx, id, func(_ *ent.Client, row *ent.Container, up *ent.ContainerUpdateOne) (bool, error) {
-		if row.Status != container.StatusRunning || row.Desired != container.DesiredRunning {
-			return false, nil
-		}
-		if !since.IsZero() && row.LastActivityAt != nil && row.LastActivityAt.After(since) {
-			return false, nil // its owner came meanwhile
-		}
-		idle, was := !since.IsZero(), row.IdleSince != nil
-		switch {
-		case idle && was && row.IdleSince.Equal(since) && row.CullAt != nil && row.CullAt.Equal(cullAt):
-			return false, nil
-		case !idle && !was && len(row.Activity) > 0 && row.LastActivityAt != nil && last.Sub(*row.LastActivityAt) < rarely:
-			return false, nil
+	idle := !since.IsZero()
+	news := func(row *ent.Container) bool {
+		switch was := row.IdleSince != nil; {
+		case row.Status != container.StatusRunning || row.Desired != container.DesiredRunning:
+			return false
+		case idle && row.LastActivityAt != nil && row.LastActivityAt.After(since):
+			return false // its owner came meanwhile
 		case idle:
-			rewind(up)
-			up.SetIdleSince(since.UTC()).SetCullAt(cullAt.UTC())
+			return !was || !row.IdleSince.Equal(since) || row.CullAt == nil || !row.CullAt.Equal(cullAt)
 		default:
-			rewind(up)
+			return was || len(row.Activity) == 0 || row.LastActivityAt == nil || last.Sub(*row.LastActivityAt) >= rarely
+		}
+	}
+	return s.serveNews(ctx, id, news, func(_ *ent.Client, row *ent.Container, up *ent.ContainerUpdateOne) (bool, error) {
+		rewind(up)
+		if idle {
+			up.SetIdleSince(since.UTC()).SetCullAt(cullAt.UTC())
+		} else {
 			up.SetActivity(activity)
 			if warned(row) {
 				up.ClearStatusMessage()
@@ -225,6 +225,21 @@ func (s *Service) CullStop(ctx context.Context, id, message string) error {
 			SetFrozen(container.FrozenNo).ClearStatusMessage()
 		rewind(up)
 		return true, s.told(ctx, tx, row, "cull", message)
+	})
+}
+
+// serveNews is serve for what is said again and again: where it is no news,
+// nobody who writes has to wait for it.
+func (s *Service) serveNews(ctx context.Context, id string, news func(*ent.Container) bool, do func(tx *ent.Client, row *ent.Container, up *ent.ContainerUpdateOne) (bool, error)) error {
+	row, err := s.Client.Container.Get(auth.AsSystem(ctx), id)
+	if err != nil || !news(row) {
+		return ignoreMissing(err)
+	}
+	return s.serve(ctx, id, func(tx *ent.Client, row *ent.Container, up *ent.ContainerUpdateOne) (bool, error) {
+		if !news(row) {
+			return false, nil
+		}
+		return do(tx, row, up)
 	})
 }
 

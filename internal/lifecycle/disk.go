@@ -49,10 +49,8 @@ func worthTelling(was *record.Bytes, now record.Bytes) bool {
 // DiskUsed records what was written in a container outside of its volumes.
 func (s *Service) DiskUsed(ctx context.Context, id string, size record.Bytes) error {
 	var owner string
-	err := s.serve(ctx, id, func(_ *ent.Client, row *ent.Container, up *ent.ContainerUpdateOne) (bool, error) {
-		if !worthTelling(row.DiskUsed, size) {
-			return false, nil
-		}
+	news := func(row *ent.Container) bool { return worthTelling(row.DiskUsed, size) }
+	err := s.serveNews(ctx, id, news, func(_ *ent.Client, row *ent.Container, up *ent.ContainerUpdateOne) (bool, error) {
 		owner = row.OwnerID
 		up.SetDiskUsed(size)
 		return true, nil
