@@ -23,11 +23,11 @@ var version = "dev"
 
 // cli is the command line.
 type cli struct {
-	Serve    serve        `cmd:"" help:"Run the server until SIGTERM."`
-	Migrate  migrate      `cmd:"" help:"Bring the database up to date and exit."`
-	Doctor   doctor       `cmd:"" help:"Look at what the server would find, and say what to do about it."`
-	Firewall firewall     `cmd:"" help:"The rules that shield the host's services from containers."`
-	Version  printVersion `cmd:"" help:"Print the version, the commit and the version of Go."`
+	Serve    serve            `cmd:"" help:"Run the server until SIGTERM."`
+	Migrate  migrate          `cmd:"" help:"Bring the database up to date and exit."`
+	Doctor   doctor           `cmd:"" help:"Look at what the server would find, and say what to do about it."`
+	Firewall firewallCommands `cmd:"" help:"The rules that shield the host's services from containers."`
+	Version  printVersion     `cmd:"" help:"Print the version, the commit and the version of Go."`
 }
 
 func main() {
@@ -130,7 +130,7 @@ func (c *doctor) Run(ctx context.Context, out io.Writer) error {
 	return server.Doctor(ctx, c.Config, out)
 }
 
-type firewall struct {
+type firewallCommands struct {
 	Install firewallVerb `cmd:"" help:"Make the chains, or mend them. They last until the machine restarts."`
 	Remove  firewallVerb `cmd:"" help:"Take the chains away. A server with MLRIDE_FIREWALL=auto puts them back."`
 	Show    firewallVerb `cmd:"" help:"Say whether they are in place, and print the commands that make them."`

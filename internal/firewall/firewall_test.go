@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/coreos/go-iptables/iptables"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
@@ -89,6 +90,16 @@ func TestChains(t *testing.T) {
 		require.NoError(t, Remove())
 		require.Equal(t, before, rules(t))
 	})
+}
+
+// TestBridged: the match that would load br_netfilter is used only where it is.
+func TestBridged(t *testing.T) {
+	for bridged, want := range map[bool]int{true: 3, false: 2} {
+		out := chains(iptables.ProtocolIPv4, bridged)[2]
+		require.Equal(t, "MLR-OUT", out.name)
+		require.Len(t, out.rules, want)
+		require.Equal(t, bridged, strings.Contains(strings.Join(out.rules[0], " "), "physdev"))
+	}
 }
 
 func TestKeeper(t *testing.T) {
