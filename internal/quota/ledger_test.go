@@ -66,8 +66,10 @@ func books(cpu, memory int64, gpus int) Books {
 func TestFreeingNamesTheSmallestThatDoes(t *testing.T) {
 	b := books(4000, int64(4*record.GiB), 1)
 	own := []Owned{
-		{"small", Amounts{CPU: 500, Memory: record.GiB}}, {"middle", Amounts{CPU: 1500, Memory: record.GiB}},
-		{"large", Amounts{CPU: 1500, Memory: 2 * record.GiB, GPU: 1}}, {"tiny", Amounts{CPU: 500}},
+		{"small", Amounts{CPU: 500, Memory: record.GiB}},
+		{"middle", Amounts{CPU: 1500, Memory: record.GiB}},
+		{"large", Amounts{CPU: 1500, Memory: 2 * record.GiB, GPU: 1}},
+		{"tiny", Amounts{CPU: 500}},
 	}
 	ids := func(freed []Owned) []string {
 		list := []string{}
