@@ -117,6 +117,23 @@ func (e *engine) cycle(ctx context.Context, name string, spec map[string]any) (t
 	return time.Since(from), err
 }
 
+// burst makes many containers in the same moment, and removes them again.
+func (e *engine) burst(ctx context.Context, name string, spec map[string]any) (time.Duration, error) {
+	from := time.Now()
+	err := many(atOnce, atOnce, func(i int) error {
+		_, err := e.call(ctx, http.MethodPost, fmt.Sprintf("/containers/create?name=%s-%d", name, i), spec)
+		return err
+	})
+	if err != nil {
+		return 0, err
+	}
+	took := time.Since(from)
+	return took, many(atOnce, clients, func(i int) error {
+		_, err := e.call(ctx, http.MethodDelete, fmt.Sprintf("/containers/%s-%d?force=1&v=1", name, i), nil)
+		return err
+	})
+}
+
 // clean removes what this run made.
 func (e *engine) clean(ctx context.Context, instance string) error {
 	var wrong []error

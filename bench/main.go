@@ -25,6 +25,13 @@ const (
 	clients = 16
 	rounds  = 20
 	starts  = 5
+	// atOnce is how many containers are asked for in the same moment, burstRounds
+	// how often.
+	atOnce, burstRounds = 100, 3
+	// inAll and running are the containers of an installation at rest, which is
+	// watched for restFor: two sweeps.
+	inAll, running = 1000, 100
+	restFor        = time.Minute
 	// listFor is how long each side of the list is asked.
 	listFor = 5 * time.Second
 	// settle is how long the idle server is left alone before it is weighed.
@@ -36,7 +43,7 @@ type row struct{ what, ours, theirs, ratio, goal string }
 func main() {
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer cancel()
-	ctx, cancelTime := context.WithTimeout(ctx, 4*time.Minute)
+	ctx, cancelTime := context.WithTimeout(ctx, 12*time.Minute)
 	defer cancelTime()
 	if err := run(ctx); err != nil {
 		log.Fatal(err)
@@ -72,7 +79,7 @@ func run(ctx context.Context) (err error) {
 		return err
 	}
 	var rows []row
-	for _, measure := range []func(context.Context, *product, *engine) ([]row, error){list, lifecycle, startAndIdle} {
+	for _, measure := range []func(context.Context, *product, *engine) ([]row, error){list, lifecycle, burst, startAndIdle, rest} {
 		got, err := measure(ctx, p, raw)
 		if err != nil {
 			return err
@@ -207,6 +214,56 @@ func lifecycle(ctx context.Context, p *product, raw *engine) ([]row, error) {
 	}
 	a, b := median(ours), median(theirs)
 	return []row{{"create + start + remove, median, ms", ms(a), ms(b), fmt.Sprintf("%.3f", float64(a)/float64(b)), "≤ 1.03"}}, nil
+}
+
+// burst makes many containers in the same moment, by turns.
+func burst(ctx context.Context, p *product, raw *engine) ([]row, error) {
+	spec, err := raw.likeOne(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	var ours, theirs []time.Duration
+	for i := range burstRounds {
+		took, err := p.burst(ctx, fmt.Sprintf("burst-%d", i))
+		if err != nil {
+			return nil, err
+		}
+		ours = append(ours, took)
+		if took, err = raw.burst(ctx, fmt.Sprintf("%s-burst-%d", p.instance, i), spec); err != nil {
+			return nil, err
+		}
+		theirs = append(theirs, took)
+	}
+	a, b := median(ours), median(theirs)
+	return []row{{
+		fmt.Sprintf("%d creates at once: containers/s", atOnce), fmt.Sprintf("%.0f", atOnce/a.Seconds()), fmt.Sprintf("%.0f", atOnce/b.Seconds()),
+		fmt.Sprintf("%.2f", float64(b)/float64(a)), "≥ 0.9",
+	}}, nil
+}
+
+// rest is what the server costs while nobody asks for anything, sampling and
+// sweeps included.
+func rest(ctx context.Context, p *product, _ *engine) ([]row, error) {
+	if err := p.fill(ctx); err != nil {
+		return nil, err
+	}
+	before, err := p.processor()
+	if err != nil {
+		return nil, err
+	}
+	select {
+	case <-time.After(restFor):
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	after, err := p.processor()
+	if err != nil {
+		return nil, err
+	}
+	share := 100 * float64(after-before) / float64(restFor)
+	return []row{{
+		fmt.Sprintf("%d containers at rest, %d of them running and sampled: %% of a core", inAll, running), fmt.Sprintf("%.2f", share), "", "", "< 3.1",
+	}}, nil
 }
 
 // startAndIdle restarts the server on its database and weighs it at rest.

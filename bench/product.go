@@ -172,35 +172,158 @@ func (p *product) create(ctx context.Context, name string, start bool) (string, 
 	return made.CreateContainer.Container.ID, err
 }
 
-// cycle is create, start and remove of one container, as its owner sees it by
-// the subscription to all of theirs.
-func (p *product) cycle(ctx context.Context, name string) (time.Duration, error) {
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
-	defer cancel()
+// follow subscribes to all of one's own containers. The function it gives waits
+// until done says so of a message.
+func (p *product) follow(ctx context.Context) (await func(done func(message string) bool) error, end func(), err error) {
 	body, err := json.Marshal(map[string]string{"query": `subscription { containerChanged { kind id container { status } } }`})
 	if err != nil {
-		return 0, err
+		return nil, nil, err
 	}
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, p.url+"/graphql", bytes.NewReader(body))
 	if err != nil {
-		return 0, err
+		return nil, nil, err
 	}
 	request.Header.Set("Content-Type", "application/json")
 	request.Header.Set("Accept", "text/event-stream")
 	response, err := p.http.Do(request)
 	if err != nil {
-		return 0, err
+		return nil, nil, err
 	}
-	defer func() { _ = response.Body.Close() }()
 	events := bufio.NewScanner(response.Body)
-	await := func(id, what string) error {
+	return func(done func(string) bool) error {
 		for events.Scan() {
-			if strings.Contains(events.Text(), id) && strings.Contains(events.Text(), what) {
+			if done(events.Text()) {
 				return nil
 			}
 		}
-		return errors.Join(fmt.Errorf("%s was not seen", what), events.Err())
+		return errors.Join(errors.New("the stream ended before it was seen"), events.Err())
+	}, func() { _ = response.Body.Close() }, nil
+}
+
+// all waits until each of the ids was seen with what.
+func all(ids []string, what string) func(string) bool {
+	left := map[string]bool{}
+	for _, id := range ids {
+		left[id] = true
 	}
+	return func(message string) bool {
+		if strings.Contains(message, what) {
+			for id := range left {
+				if strings.Contains(message, id) {
+					delete(left, id)
+					break
+				}
+			}
+		}
+		return len(left) == 0
+	}
+}
+
+// many does something so many times, so many at once.
+func many(times, atOnce int, do func(i int) error) error {
+	slots, errs := make(chan struct{}, atOnce), make(chan error, times)
+	for i := range times {
+		slots <- struct{}{}
+		go func() {
+			defer func() { <-slots }()
+			errs <- do(i)
+		}()
+	}
+	var wrong []error
+	for range times {
+		wrong = append(wrong, <-errs)
+	}
+	return errors.Join(wrong...)
+}
+
+// burst asks for many containers in the same moment, and gives the time until all
+// were seen to be made. It removes them again.
+func (p *product) burst(ctx context.Context, name string) (time.Duration, error) {
+	await, end, err := p.follow(ctx)
+	if err != nil {
+		return 0, err
+	}
+	defer end()
+	ids := make([]string, atOnce)
+	from := time.Now()
+	err = many(atOnce, atOnce, func(i int) (err error) {
+		ids[i], err = p.create(ctx, fmt.Sprintf("%s-%d", name, i), false)
+		return err
+	})
+	if err != nil {
+		return 0, err
+	}
+	if err := await(all(ids, `"CREATED"}`)); err != nil {
+		return 0, err
+	}
+	took := time.Since(from)
+	return took, errors.Join(p.removeAll(ctx, ids), await(all(ids, `"REMOVED"`)))
+}
+
+func (p *product) removeAll(ctx context.Context, ids []string) error {
+	var ignored any
+	return p.ask(ctx, `mutation($input: [ID!]!) { removeContainers(ids: $input) { id } }`, ids, &ignored)
+}
+
+// fill makes an installation of inAll containers, of which some run.
+func (p *product) fill(ctx context.Context) error {
+	await, end, err := p.follow(ctx)
+	if err != nil {
+		return err
+	}
+	defer end()
+	resting, up := make([]string, inAll-listed-running), make([]string, running)
+	err = many(len(resting)+running, clients, func(i int) (err error) {
+		if i < running {
+			up[i], err = p.create(ctx, fmt.Sprintf("up-%d", i), true)
+		} else {
+			resting[i-running], err = p.create(ctx, fmt.Sprintf("rest-%d", i), false)
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	made, runs := all(resting, `"CREATED"}`), all(up, `"RUNNING"`)
+	return await(func(message string) bool {
+		a, b := made(message), runs(message)
+		return a && b
+	})
+}
+
+// processor is the processor time that the server has used so far.
+func (p *product) processor() (time.Duration, error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.command.Process.Pid))
+	if err != nil {
+		return 0, err
+	}
+	_, rest, _ := strings.Cut(string(text), ") ")
+	fields := strings.Fields(rest)
+	if len(fields) < 13 {
+		return 0, errors.New("a process without times")
+	}
+	var ticks int64
+	for _, field := range fields[11:13] { // user and system time
+		n, err := strconv.ParseInt(field, 10, 64)
+		if err != nil {
+			return 0, err
+		}
+		ticks += n
+	}
+	return time.Duration(ticks) * (time.Second / 100), nil
+}
+
+// cycle is create, start and remove of one container, as its owner sees it by
+// the subscription to all of theirs.
+func (p *product) cycle(ctx context.Context, name string) (time.Duration, error) {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	follow, end, err := p.follow(ctx)
+	if err != nil {
+		return 0, err
+	}
+	defer end()
+	await := func(id, what string) error { return follow(all([]string{id}, what)) }
 	from := time.Now()
 	id, err := p.create(ctx, name, true)
 	if err != nil {

@@ -56,7 +56,8 @@ type Containers interface {
 	Remove(ctx context.Context, id string) error
 	// Inspect tells the present state; ErrNotFound when there is none.
 	Inspect(ctx context.Context, id string) (State, error)
-	// List tells the state of every container of this instance, in any state.
+	// List tells the state of every container of this instance: all of it of those
+	// that run, and of the others at least ids, owner and status.
 	List(ctx context.Context) ([]State, error)
 	// Logs calls line for each line of output in order, until the output ends,
 	// ctx ends (nil is returned then), or line returns an error (returned as it

@@ -162,6 +162,14 @@ func (q *queue) done(id string, failed bool) int {
 	return e.failures
 }
 
+// working says whether a worker has the id.
+func (q *queue) working(id string) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	e := q.entries[id]
+	return e != nil && e.working
+}
+
 // failures is how often the id's steps have failed in a row.
 func (q *queue) failures(id string) int {
 	q.mu.Lock()
