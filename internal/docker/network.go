@@ -43,6 +43,41 @@ type networks struct {
 	mu       sync.Mutex
 	// unused is since when no container was seen of an owner who has a network.
 	unused map[string]time.Time
+	// suited is when an owner's network was last found as it should be, and for how
+	// many containers.
+	suited map[string]checked
+}
+
+// checked is what a look at a network said.
+type checked struct {
+	at    time.Time
+	hosts int
+}
+
+// suitedFor is how long a look at a network holds: a hundred containers made at
+// once need one. Should it go meanwhile, Start makes it anew.
+const suitedFor = 5 * time.Second
+
+func (n *networks) isSuited(owner string, hosts int, now time.Time) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	f, known := n.suited[owner]
+	return known && f.hosts >= hosts && now.Sub(f.at) < suitedFor
+}
+
+func (n *networks) setSuited(owner string, hosts int, now time.Time) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.suited == nil {
+		n.suited = map[string]checked{}
+	}
+	n.suited[owner] = checked{now, hosts}
+}
+
+func (n *networks) unsuit(owner string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	delete(n.suited, owner)
 }
 
 // used begins the time of being unused anew.
@@ -78,8 +113,13 @@ func bridgeName(instance, owner string) string {
 func (e *Engine) network(ctx context.Context, owner string, hosts int) (string, error) {
 	name := networkName(e.opts.Instance, owner)
 	e.networks.used(owner)
+	now := time.Now()
+	if e.networks.isSuited(owner, hosts, now) {
+		return name, nil
+	}
 	found, err := e.lookNetwork(ctx, owner)
 	if err == nil && e.suits(found, hosts) {
+		e.networks.setSuited(owner, hosts, now)
 		return name, nil
 	}
 	if err != nil && !errors.Is(err, engine.ErrNotFound) {
@@ -223,6 +263,7 @@ func (e *Engine) reconnect(ctx context.Context, c container.InspectResponse) (bo
 	if string(c.HostConfig.NetworkMode) != networkName(e.opts.Instance, owner) {
 		return false, nil
 	}
+	e.networks.unsuit(owner)
 	name, err := e.network(ctx, owner, 0)
 	if err != nil {
 		return false, err
@@ -244,30 +285,32 @@ func (e *Engine) reconnect(ctx context.Context, c container.InspectResponse) (bo
 // PruneNetworks removes the networks of owners without containers, and makes anew
 // those that do not suit the settings any more.
 func (e *Engine) PruneNetworks(ctx context.Context, keep func(owner string) bool, unused time.Duration) error {
-	var (
-		found      []network.Summary
-		containers []container.Summary
-	)
+	var found []network.Summary
+	busy := map[string]bool{}
+	kept := func(owner string) bool { return keep != nil && keep(owner) }
 	err := e.call(ctx, readTimeout, func(ctx context.Context, c *client.Client) (err error) {
 		if found, err = c.NetworkList(ctx, network.ListOptions{Filters: e.mine()}); err != nil {
 			return err
 		}
-		containers, err = c.ContainerList(ctx, container.ListOptions{All: true, Filters: e.mine()})
+		if !slices.ContainsFunc(found, func(n network.Summary) bool { return !kept(n.Labels[labelOwner]) }) {
+			return nil // a list of a thousand containers is not asked for in vain
+		}
+		containers, err := c.ContainerList(ctx, container.ListOptions{All: true, Filters: e.mine()})
+		for _, row := range containers {
+			busy[row.Labels[labelOwner]] = true
+		}
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	busy := map[string]bool{}
-	for _, c := range containers {
-		busy[c.Labels[labelOwner]] = true
-	}
 	var failed []error
 	for _, n := range found {
 		owner := n.Labels[labelOwner]
-		if busy[owner] || keep != nil && keep(owner) {
+		if busy[owner] || kept(owner) {
 			e.networks.used(owner)
 			if n.Internal != e.opts.NoInternet {
+				e.networks.unsuit(owner)
 				_, err := e.network(ctx, owner, 0)
 				failed = append(failed, err)
 			}
@@ -279,6 +322,7 @@ func (e *Engine) PruneNetworks(ctx context.Context, keep func(owner string) bool
 		}
 		// One that got a container meanwhile is refused by the engine, or made anew
 		// when that container starts.
+		e.networks.unsuit(owner)
 		err := e.removeNetwork(ctx, n.ID)
 		if err == nil {
 			e.networks.used(owner)
