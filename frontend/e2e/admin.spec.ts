@@ -25,10 +25,10 @@ test('an administrator sets a quota and sees the machine', async ({ page }) => {
   await page.getByRole('link', { name: 'System' }).click();
   await expect(page.getByRole('heading', { name: 'System', level: 1 })).toBeVisible();
   await expect(page.getByText('connected', { exact: true })).toBeVisible();
-  await expect(page.getByText('Waiting for room')).toBeVisible();
+  await expect(page.getByText('Waiting for room', { exact: true })).toBeVisible();
   await expect(page.getByText('Disk of the engine')).toBeVisible();
   // Whether it is depends on the machine; what to run is there when it is not.
-  await expect(page.getByText('Services of this machine')).toBeVisible();
+  await expect(page.getByText('Services of this machine', { exact: true })).toBeVisible();
   await expect(page.getByText('protected', { exact: true }).or(page.getByText('not protected', { exact: true }))).toBeVisible();
   await screen(page, '42-system');
   await expectAccessible(page);
