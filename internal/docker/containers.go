@@ -50,6 +50,11 @@ func (e *Engine) Create(ctx context.Context, spec engine.Spec) error {
 
 func (e *Engine) create(ctx context.Context, spec engine.Spec) error {
 	config, host := profile(spec, e.opts)
+	bounded, err := e.boundsLayers(ctx)
+	if err != nil {
+		return err
+	}
+	host.StorageOpt = layerLimit(spec, bounded)
 	name := containerName(e.opts.Instance, spec.ID)
 	// Again while the name is taken by something that is not there: a container
 	// that is just being made, or just being removed.

@@ -15,9 +15,11 @@ import (
 	"os"
 	"regexp"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/docker/docker/api/types/network"
+	"github.com/docker/docker/api/types/system"
 	"github.com/docker/docker/client"
 	"golang.org/x/sys/unix"
 
@@ -94,6 +96,9 @@ type Engine struct {
 	slots    chan struct{}
 	pulls    *keyedLock
 	networks networks
+	// layers is whether the engine bounds what containers write; nil until it was
+	// asked, and again when the connection is lost: the next engine may be another.
+	layers atomic.Pointer[bool]
 	// dialing holds one token for whoever may read or change current.
 	dialing chan struct{}
 	current *client.Client
@@ -187,7 +192,7 @@ func (e *Engine) Info(ctx context.Context) (engine.Info, error) {
 			Memory:        got.MemTotal,
 			CgroupVersion: 1,
 			CgroupDriver:  got.CgroupDriver,
-			Local:         strings.HasPrefix(c.DaemonHost(), "unix://") && got.KernelVersion == ownKernel(),
+			Local:         local(c, got),
 			LiveRestore:   got.LiveRestoreEnabled,
 		}
 		// The engine makes its default bridge anew when it begins; only one that
@@ -204,6 +209,11 @@ func (e *Engine) Info(ctx context.Context) (engine.Info, error) {
 		return nil
 	})
 	return info, err
+}
+
+// local says whether the engine's processes are in our own kernel.
+func local(c *client.Client, told system.Info) bool {
+	return strings.HasPrefix(c.DaemonHost(), "unix://") && told.KernelVersion == ownKernel()
 }
 
 // ownKernel is what uname -r prints. A socket alone does not make an engine
@@ -256,6 +266,7 @@ func (e *Engine) told(ctx context.Context, c *client.Client, err error) error {
 		e.dialing <- struct{}{}
 		if e.current == c {
 			e.current = nil
+			e.layers.Store(nil)
 		}
 		<-e.dialing
 		_ = c.Close() // idle connections only: calls under way keep theirs

@@ -181,3 +181,21 @@ func (e *Engine) pool(nets []network.Summary, local bool) Pool {
 	}
 	return p
 }
+
+// boundsLayers says whether the engine can bound what a container writes.
+func (e *Engine) boundsLayers(ctx context.Context) (bool, error) {
+	if known := e.layers.Load(); known != nil {
+		return *known, nil
+	}
+	var bounds bool
+	err := e.call(ctx, readTimeout, func(ctx context.Context, c *client.Client) error {
+		told, err := c.Info(ctx)
+		bounds = whyNoDiskLimit(told, local(c, told)) == ""
+		return err
+	})
+	if err != nil {
+		return false, err
+	}
+	e.layers.Store(&bounds)
+	return bounds, nil
+}

@@ -7,6 +7,8 @@ import (
 	"github.com/docker/docker/api/types/network"
 	"github.com/docker/docker/api/types/system"
 	"github.com/stretchr/testify/require"
+
+	"github.com/mlride/mlride/internal/engine"
 )
 
 func TestSecurityOptions(t *testing.T) {
@@ -37,6 +39,14 @@ func TestDiskLimit(t *testing.T) {
 	require.Contains(t, whyNoDiskLimit(on("overlay2", "xfs"), true), "pquota")
 	require.Equal(t, "overlay2 on extfs", storage(on("overlay2", "extfs")))
 	require.Equal(t, "zfs", storage(on("zfs", "")))
+}
+
+// TestLayerLimit: a create that asks for it is refused by an engine that cannot.
+func TestLayerLimit(t *testing.T) {
+	spec := engine.Spec{LayerLimit: 20 << 30}
+	require.Equal(t, map[string]string{"size": "21474836480"}, layerLimit(spec, true))
+	require.Nil(t, layerLimit(spec, false))
+	require.Nil(t, layerLimit(engine.Spec{}, true))
 }
 
 func TestPool(t *testing.T) {

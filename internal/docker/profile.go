@@ -156,6 +156,15 @@ func devices(spec engine.Spec) []container.DeviceRequest {
 	return []container.DeviceRequest{{DeviceIDs: spec.Devices, Capabilities: [][]string{{"gpu"}}}}
 }
 
+// layerLimit bounds what is written outside of volumes, where the engine can. It
+// refuses every create that asks for it elsewhere.
+func layerLimit(spec engine.Spec, bounded bool) map[string]string {
+	if !bounded || spec.LayerLimit <= 0 {
+		return nil
+	}
+	return map[string]string{"size": strconv.FormatInt(spec.LayerLimit, 10)}
+}
+
 // containerName is the engine's name for our container.
 func containerName(instance, id string) string { return "mlride-" + instance + "-" + id }
 

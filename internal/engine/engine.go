@@ -131,6 +131,9 @@ type Spec struct {
 	// ImageID is our id of the image: the adapter uses the tag it holds for it.
 	ImageID string
 	Limits  Limits
+	// LayerLimit is the most that may be written outside of volumes, in bytes; 0 is
+	// no limit. An engine whose files lie where that cannot be bounded leaves it out.
+	LayerLimit int64
 	// Hosts is how many containers the owner may have: their network has room for
 	// so many.
 	Hosts int

@@ -121,7 +121,7 @@ func (s *Service) spec(ctx context.Context, row *ent.Container) (engine.Spec, er
 		return engine.Spec{}, err
 	}
 	spec := engine.Spec{
-		ID: row.ID, Hosts: q.MaxContainers, Owner: row.OwnerID, ImageID: row.ImageID,
+		ID: row.ID, Hosts: q.MaxContainers, LayerLimit: int64(q.MaxDisk), Owner: row.OwnerID, ImageID: row.ImageID,
 		Limits: limits(row), Command: row.Command, Hostname: row.Name, Devices: row.GpuDevices,
 	}
 	for _, m := range mounts {

@@ -1,15 +1,15 @@
 import { Alert, Card, Descriptions, Empty, Flex, Skeleton, Timeline } from 'antd';
-import { useState } from 'react';
+import { useEffect, useRef, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { Link, useNavigate, useParams } from 'react-router';
-import { useQuery, useSubscription } from 'urql';
+import { useMutation, useQuery, useSubscription } from 'urql';
 import { Heading } from '@/components/Heading';
 import { Problems } from '@/components/Problems';
 import { StatusTag } from '@/components/StatusTag';
 import { bytes, decimal, lasting, moment, plain, seconds, shortReference } from '@/lib/format';
 import type en from '@/lib/i18n/en.json';
 import { Actions } from './Actions';
-import { type Detail, oneChangedDocument, oneDocument } from './documents';
+import { type Detail, keepDocument, oneChangedDocument, oneDocument } from './documents';
 import { LiveCpu, LiveMemory } from './LiveNumbers';
 import { LogsDrawer } from './LogsDrawer';
 import { Note } from './Note';
@@ -20,7 +20,7 @@ export default function ContainerPage() {
   const { id = '' } = useParams();
   const [{ data, error, fetching }] = useQuery({ query: oneDocument, variables: { id }, requestPolicy: 'cache-and-network' });
   const found = data?.node?.__typename === 'Container' ? data.node : undefined;
-  if (found) return <Details container={found} />;
+  if (found) return <Details container={found} mine={found.owner?.id === data?.viewer?.id} />;
   return (
     <>
       <Heading title={t('container.one')} />
@@ -58,7 +58,18 @@ function Alive({ container: { activity, idleSince } }: { container: Pick<Detail,
   return idleSince ? t('container.idleSince', { time: moment(idleSince, i18n.language) }) : '–';
 }
 
-function Details({ container }: { container: Detail }) {
+/** Opening its page wakes what was frozen for doing nothing: its owner is here. Not what is frozen while it is looked at. */
+function useWakeOnOpening({ id, frozen, status }: Pick<Detail, 'id' | 'frozen' | 'status'>, mine: boolean) {
+  const [, keep] = useMutation(keepDocument);
+  const opened = useRef('');
+  useEffect(() => {
+    if (opened.current === id) return;
+    opened.current = id;
+    if (mine && frozen === 'IDLE' && status === 'PAUSED') void keep({ id });
+  }, [id, mine, frozen, status, keep]);
+}
+
+function Details({ container, mine }: { container: Detail; mine: boolean }) {
   const { t, i18n } = useTranslation();
   const { language } = i18n;
   const navigate = useNavigate();
@@ -66,6 +77,7 @@ function Details({ container }: { container: Detail }) {
   const { id, name, lastExit, startedAt, finishedAt } = container;
   useSubscription({ query: oneChangedDocument, variables: { id } });
   useLiveStats([container]);
+  useWakeOnOpening(container, mine);
   const time = (at: string | null) => (at ? <span className="number">{moment(at, language)}</span> : '–');
   const exitIsBad = lastExit && ['ERROR', 'OUT_OF_MEMORY', 'KILLED'].includes(lastExit.reason);
   return (

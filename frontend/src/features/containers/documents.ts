@@ -131,6 +131,9 @@ export const oneDocument = graphql(
           ...ContainerDetail
         }
       }
+      viewer {
+        id
+      }
     }
   `,
   [detailFragment],
