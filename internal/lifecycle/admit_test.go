@@ -30,7 +30,7 @@ func onFake(t *testing.T, cores int64) (*house, *enginetest.Fake) {
 	fake.SetClock(func() time.Time { return time.Now().UTC() })
 	fake.SetInfo(func(i *engine.Info) { i.NanoCPUs = cores * 1e9 })
 	fake.Load(fakeImage, enginetest.FakeImage{})
-	h := newHouse(t, fake)
+	h := newHouse(t, database(t), fake)
 	h.policy.OvercommitCPU, h.policy.OvercommitMemory = 1, 1
 	h.close()
 	h.open()
