@@ -384,3 +384,32 @@ func TestEngineWithoutGPURuntimeIsExplained(t *testing.T) {
 	require.False(t, row.Reserved)
 	h.agrees()
 }
+
+// What is said while a step is waited for is not said any longer than that.
+func TestWordOfWaitingEndsWithTheWait(t *testing.T) {
+	t.Parallel()
+	h, fake := onFake(t, 8)
+	ann := h.person("ann", roomy)
+	row := h.make(ann, h.want("box", "sleep", "1000"))
+	h.awaitStatus(ann, row.ID, container.StatusRunning)
+	for _, wrong := range []error{engine.ErrUnreachable, fmt.Errorf("500: internal error")} {
+		fake.Fail(enginetest.MethodPause, wrong, 1)
+		_, err := h.Pause(ann, row.ID)
+		require.NoError(t, err)
+		h.await(ann, row.ID, "to say that it waits", func(c *ent.Container) bool { return c.StatusMessage != nil })
+		h.await(ann, row.ID, "to be paused and say no more", func(c *ent.Container) bool {
+			return c.Status == container.StatusPaused && c.StatusMessage == nil
+		})
+		_, err = h.Unpause(ann, row.ID)
+		require.NoError(t, err)
+		h.awaitStatus(ann, row.ID, container.StatusRunning)
+	}
+	// The answer is lost, the change is not: there is no further step.
+	fake.LoseAnswer(enginetest.MethodPause, 1)
+	_, err := h.Pause(ann, row.ID)
+	require.NoError(t, err)
+	h.await(ann, row.ID, "to be paused and say nothing", func(c *ent.Container) bool {
+		return c.Status == container.StatusPaused && c.StatusMessage == nil
+	})
+	h.agrees()
+}
