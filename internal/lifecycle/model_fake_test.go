@@ -183,22 +183,17 @@ func TestModelOnFake(t *testing.T) {
 	deeds := append(append(append([]string{}, verbs...), outside...), fakeTrouble...)
 	var taken, number atomic.Int64
 	t.Cleanup(func() { t.Logf("%d steps in %d sequences", taken.Load(), number.Load()) })
-	sequences(t, 104, steps(deeds, 20, 60), func(t *testing.T, rt *rapid.T, script []step) {
+	sequences(t, 104, steps(deeds, 20, 60), func(m *model, rt *rapid.T, path string, script []step) {
 		hands := newFakeHands(len(script)%2 == 0)
-		h := newHouse(rt, database(t), hands.fake)
+		h := newHouse(rt, path, hands.fake)
 		h.now = hands.now
 		h.policy = quota.Policy{OvercommitCPU: 1, OvercommitMemory: 1}
 		h.close()
 		h.open()
 		h.adopt(fakeImage)
 		require.NoError(rt, h.quota.SetDevices(context.Background(), []quota.Device{{ID: "GPU-a", Name: "A"}, {ID: "GPU-b", Name: "B"}, {ID: "GPU-c", Name: "C"}}))
-		m := newModel(rt, h, hands)
+		m.begin(rt, h, hands)
 		m.gpus = true
-		defer func() {
-			if rt.Failed() {
-				t.Logf("this has happened:\n%s", m.told())
-			}
-		}()
 		m.run(script, 10)
 		taken.Add(int64(len(script)))
 		number.Add(1)
