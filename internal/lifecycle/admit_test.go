@@ -186,6 +186,8 @@ func TestP07NeverIsRefusedOrSentAway(t *testing.T) {
 	row := h.await(ben, blocked.ID, "to be sent away", func(c *ent.Container) bool { return !c.Queued })
 	require.Equal(t, container.DesiredStopped, row.Desired)
 	require.Contains(t, *row.StatusMessage, "Your quota is 2 cores")
+	row = h.awaitStatus(ben, blocked.ID, container.StatusCreated)
+	require.NotNil(t, row.StatusMessage, "it goes on saying why when it was made")
 	h.awaitPlace(ann, behind.ID, 1)
 	h.agrees()
 }
