@@ -73,9 +73,15 @@ func database(t *testing.T) string { return filepath.Join(t.TempDir(), "mlride.d
 
 func newHouse(t tester, path string, eng engine.Engine) *house {
 	t.Helper()
+	h := houseAt(t, path, eng)
+	h.open()
+	return h
+}
+
+// houseAt is one in which no server has begun yet.
+func houseAt(t tester, path string, eng engine.Engine) *house {
 	h := &house{t: t, engine: eng, path: path, connected: make(chan struct{}, 1), now: time.Now}
 	h.policy = quota.Policy{OvercommitCPU: 100, OvercommitMemory: 100}
-	h.open()
 	t.Cleanup(func() { h.close() })
 	return h
 }

@@ -185,10 +185,8 @@ func TestModelOnFake(t *testing.T) {
 	t.Cleanup(func() { t.Logf("%d steps in %d sequences", taken.Load(), number.Load()) })
 	sequences(t, 104, steps(deeds, 20, 60), func(m *model, rt *rapid.T, path string, script []step) {
 		hands := newFakeHands(len(script)%2 == 0)
-		h := newHouse(rt, path, hands.fake)
-		h.now = hands.now
-		h.policy = quota.Policy{OvercommitCPU: 1, OvercommitMemory: 1}
-		h.close()
+		h := houseAt(rt, path, hands.fake)
+		h.now, h.policy = hands.now, quota.Policy{OvercommitCPU: 1, OvercommitMemory: 1}
 		h.open()
 		h.adopt(fakeImage)
 		require.NoError(rt, h.quota.SetDevices(context.Background(), []quota.Device{{ID: "GPU-a", Name: "A"}, {ID: "GPU-b", Name: "B"}, {ID: "GPU-c", Name: "C"}}))
