@@ -30,7 +30,7 @@ func onFake(t *testing.T, cores int64) (*house, *enginetest.Fake) {
 	fake.SetClock(func() time.Time { return time.Now().UTC() })
 	fake.SetInfo(func(i *engine.Info) { i.NanoCPUs = cores * 1e9 })
 	fake.Load(fakeImage, enginetest.FakeImage{})
-	h := newHouse(t, fake)
+	h := newHouse(t, database(t), fake)
 	h.policy.OvercommitCPU, h.policy.OvercommitMemory = 1, 1
 	h.close()
 	h.open()
@@ -186,6 +186,8 @@ func TestP07NeverIsRefusedOrSentAway(t *testing.T) {
 	row := h.await(ben, blocked.ID, "to be sent away", func(c *ent.Container) bool { return !c.Queued })
 	require.Equal(t, container.DesiredStopped, row.Desired)
 	require.Contains(t, *row.StatusMessage, "Your quota is 2 cores")
+	row = h.awaitStatus(ben, blocked.ID, container.StatusCreated)
+	require.NotNil(t, row.StatusMessage, "it goes on saying why when it was made")
 	h.awaitPlace(ann, behind.ID, 1)
 	h.agrees()
 }
@@ -382,5 +384,34 @@ func TestEngineWithoutGPURuntimeIsExplained(t *testing.T) {
 	require.Contains(t, *row.StatusMessage, "GPU runtime")
 	require.Contains(t, *row.StatusMessage, "could not select device driver")
 	require.False(t, row.Reserved)
+	h.agrees()
+}
+
+// What is said while a step is waited for is not said any longer than that.
+func TestWordOfWaitingEndsWithTheWait(t *testing.T) {
+	t.Parallel()
+	h, fake := onFake(t, 8)
+	ann := h.person("ann", roomy)
+	row := h.make(ann, h.want("box", "sleep", "1000"))
+	h.awaitStatus(ann, row.ID, container.StatusRunning)
+	for _, wrong := range []error{engine.ErrUnreachable, fmt.Errorf("500: internal error")} {
+		fake.Fail(enginetest.MethodPause, wrong, 1)
+		_, err := h.Pause(ann, row.ID)
+		require.NoError(t, err)
+		h.await(ann, row.ID, "to say that it waits", func(c *ent.Container) bool { return c.StatusMessage != nil })
+		h.await(ann, row.ID, "to be paused and say no more", func(c *ent.Container) bool {
+			return c.Status == container.StatusPaused && c.StatusMessage == nil
+		})
+		_, err = h.Unpause(ann, row.ID)
+		require.NoError(t, err)
+		h.awaitStatus(ann, row.ID, container.StatusRunning)
+	}
+	// The answer is lost, the change is not: there is no further step.
+	fake.LoseAnswer(enginetest.MethodPause, 1)
+	_, err := h.Pause(ann, row.ID)
+	require.NoError(t, err)
+	h.await(ann, row.ID, "to be paused and say nothing", func(c *ent.Container) bool {
+		return c.Status == container.StatusPaused && c.StatusMessage == nil
+	})
 	h.agrees()
 }

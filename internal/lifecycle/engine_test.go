@@ -18,7 +18,7 @@ func onOwn(t *testing.T, liveRestore bool) (*house, *dockertest.OwnEngine) {
 	t.Helper()
 	own := dockertest.Own(t, liveRestore)
 	own.Start()
-	h := newHouse(t, own.Connect(dockertest.Instance()))
+	h := newHouse(t, database(t), own.Connect(dockertest.Instance()))
 	h.adopt(own.Image())
 	return h, own
 }
@@ -26,7 +26,7 @@ func onOwn(t *testing.T, liveRestore bool) (*house, *dockertest.OwnEngine) {
 func TestEngineNotThereAtStart(t *testing.T) {
 	t.Parallel()
 	own := dockertest.Own(t, false)
-	h := newHouse(t, own.Connect(dockertest.Instance()))
+	h := newHouse(t, database(t), own.Connect(dockertest.Instance()))
 	<-h.FirstTry()
 	require.False(t, h.Connection().Connected)
 	ann := h.person("ann", roomy)

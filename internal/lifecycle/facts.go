@@ -113,7 +113,9 @@ func (n *News) there(c *ent.Container, seen *engine.State) {
 		n.Observed = container.ObservedCreated
 		if was.Observed == container.ObservedAbsent || was.Observed == container.ObservedLost {
 			n.say("created", "The engine has made the container.")
-			n.Message = ""
+			if n.Desired != container.DesiredStopped { // else it may say why it is not wanted running any more
+				n.Message = ""
+			}
 		}
 	case engine.StatusRunning:
 		n.Observed = container.ObservedRunning

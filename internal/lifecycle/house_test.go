@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -30,10 +31,17 @@ import (
 // unless it fails.
 const patience = 60 * time.Second
 
+// tester is what a house needs of a test; a sequence of the model is one too.
+type tester interface {
+	require.TestingT
+	Helper()
+	Cleanup(func())
+}
+
 // house is a database, an engine and the services on them: all but the API.
 type house struct {
 	*lifecycle.Service
-	t       *testing.T
+	t       tester
 	path    string
 	store   *store.Store
 	engine  engine.Engine
@@ -45,6 +53,8 @@ type house struct {
 	image   string
 	// connected gets a word each time the engine was reached and compared.
 	connected chan struct{}
+	// now is the server's clock.
+	now func() time.Time
 }
 
 var roomy = quota.Limits{Containers: 100, CPU: 100_000, Memory: 64 * record.GiB, GPU: 8, Images: 100, Volumes: 100, Disk: record.GiB}
@@ -53,16 +63,25 @@ var roomy = quota.Limits{Containers: 100, CPU: 100_000, Memory: 64 * record.GiB,
 func onDocker(t *testing.T) *house {
 	t.Helper()
 	eng := dockertest.Engine(t, dockertest.Instance())
-	h := newHouse(t, eng)
+	h := newHouse(t, database(t), eng)
 	h.adopt(dockertest.Image(t))
 	return h
 }
 
-func newHouse(t *testing.T, eng engine.Engine) *house {
+// database is where a new one may be.
+func database(t *testing.T) string { return filepath.Join(t.TempDir(), "mlride.db") }
+
+func newHouse(t tester, path string, eng engine.Engine) *house {
 	t.Helper()
-	h := &house{t: t, engine: eng, path: filepath.Join(t.TempDir(), "mlride.db"), connected: make(chan struct{}, 1)}
-	h.policy = quota.Policy{OvercommitCPU: 100, OvercommitMemory: 100}
+	h := houseAt(t, path, eng)
 	h.open()
+	return h
+}
+
+// houseAt is one in which no server has begun yet.
+func houseAt(t tester, path string, eng engine.Engine) *house {
+	h := &house{t: t, engine: eng, path: path, connected: make(chan struct{}, 1), now: time.Now}
+	h.policy = quota.Policy{OvercommitCPU: 100, OvercommitMemory: 100}
 	t.Cleanup(func() { h.close() })
 	return h
 }
@@ -77,15 +96,17 @@ func (h *house) open() {
 	h.feed = &live.Feed{}
 	log := slog.New(slog.DiscardHandler)
 	h.quota, err = quota.New(ctx, quota.Options{
-		Client: h.store.Client, Feed: h.feed, Default: roomy, Log: log, Now: time.Now,
+		Client: h.store.Client, Feed: h.feed, Default: roomy, Log: log, Now: h.now,
 		Policy: h.policy,
 	})
 	require.NoError(h.t, err)
-	h.volumes = volume.New(volume.Options{Client: h.store.Client, Engine: h.engine, Quota: h.quota, Feed: h.feed, Log: log, Now: time.Now, Trash: time.Hour})
+	h.volumes = volume.New(volume.Options{Client: h.store.Client, Engine: h.engine, Quota: h.quota, Feed: h.feed, Log: log, Now: h.now, Trash: time.Hour})
+	volumes := h.volumes
 	h.Service = lifecycle.New(lifecycle.Options{
-		Client: h.store.Client, Engine: h.engine, Quota: h.quota, Volumes: h.volumes, Feed: h.feed, Log: log, Now: time.Now,
+		Client: h.store.Client, Engine: h.engine, Quota: h.quota, Volumes: h.volumes, Feed: h.feed, Log: log, Now: h.now,
 		MinMemory: 16 * record.MiB,
 		Connected: func(context.Context, engine.Info) {
+			volumes.EngineUp()
 			select {
 			case h.connected <- struct{}{}:
 			default:
@@ -93,14 +114,12 @@ func (h *house) open() {
 		},
 	})
 	ctx, cancel := context.WithCancel(ctx)
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		h.Run(ctx)
-	}()
+	var running sync.WaitGroup
+	running.Go(func() { h.Run(ctx) })
+	running.Go(func() { volumes.Run(ctx) })
 	h.stop = func() {
 		cancel()
-		<-done
+		running.Wait()
 		require.NoError(h.t, h.store.Close())
 	}
 }

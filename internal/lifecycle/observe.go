@@ -95,7 +95,7 @@ func (s *Service) observeLocked(ctx context.Context, id string, blame func(engin
 	s.published(row, live.Updated)
 	if news.Again {
 		s.queue.wakeAfter(id, row.OwnerID, restartPause(news.Restarts))
-	} else if Decide(wishOf(row), factOf(row)) != Rest || row.Reserved != reserves(wishOf(row), factOf(row)) {
+	} else if Decide(wishOf(row), factOf(row)) != Rest || row.Reserved != reserves(wishOf(row), factOf(row)) || explainsWait(row) {
 		s.queue.wake(id, row.OwnerID)
 	}
 	return news.Exit != nil, nil

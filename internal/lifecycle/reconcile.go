@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/mlride/mlride/ent"
@@ -60,7 +61,7 @@ func (s *Service) advance(ctx context.Context, id string) error {
 	}
 	step := Decide(wishOf(row), factOf(row))
 	if step == Rest {
-		if row.Reserved && !reserves(wishOf(row), factOf(row)) {
+		if unsettled(row) {
 			return s.settle(ctx, id)
 		}
 		return nil
@@ -148,7 +149,7 @@ func (s *Service) failed(ctx context.Context, row *ent.Container, step Step, err
 	begins := step == Create || step == Start
 	switch {
 	case errors.Is(err, engine.ErrUnreachable):
-		return errors.Join(err, s.explainWait(ctx, row, "The container engine cannot be reached. This goes on by itself when it can."))
+		return errors.Join(err, s.explainWait(ctx, row, engineAway))
 	case errors.Is(err, engine.ErrNotFound):
 		return s.Observe(ctx, row.ID) // it is gone: that is a fact, not a failure
 	case step == Update && errors.Is(err, engine.ErrRefused):
@@ -165,7 +166,7 @@ func (s *Service) failed(ctx context.Context, row *ent.Container, step Step, err
 	case begins && s.queue.failures(row.ID)+1 >= maxTries:
 		return s.fail(ctx, row, fmt.Sprintf("The engine did not manage to %s it in %d tries: %s", step, maxTries, reason(err)))
 	default:
-		return errors.Join(err, s.explainWait(ctx, row, fmt.Sprintf("The engine did not manage to %s it and is asked again: %s", step, reason(err))))
+		return errors.Join(err, s.explainWait(ctx, row, fmt.Sprintf("%s%s it and is asked again: %s", askedAgain, step, reason(err))))
 	}
 }
 
@@ -176,6 +177,18 @@ func reason(err error) string {
 		text = text[:300] + "…"
 	}
 	return text
+}
+
+// What explainWait says: told from other messages, since it ends with the wait.
+const (
+	engineAway = "The container engine cannot be reached. This goes on by itself when it can."
+	askedAgain = "The engine did not manage to "
+)
+
+// explainsWait says whether the row tells that a step is being waited for.
+func explainsWait(row *ent.Container) bool {
+	m := row.StatusMessage
+	return m != nil && (*m == engineAway || strings.HasPrefix(*m, askedAgain) && strings.Contains(*m, " and is asked again: "))
 }
 
 // explainWait shows why a step is being waited for.
@@ -227,9 +240,15 @@ func (s *Service) fail(ctx context.Context, tried *ent.Container, message string
 	return nil
 }
 
+// unsettled says that a container at rest still holds or says what it needs no more.
+func unsettled(row *ent.Container) bool {
+	return row.Reserved && !reserves(wishOf(row), factOf(row)) || explainsWait(row)
+}
+
 // settle gives back a reservation that nothing needs any more, though no end
-// was seen: a start that was taken back before it began. The worker holds the
-// container, so no step is under way, and the engine was asked.
+// was seen: a start that was taken back before it began. It takes back too what
+// was said while a step was waited for. The worker holds the container, so no
+// step is under way, and the engine was asked.
 func (s *Service) settle(ctx context.Context, id string) error {
 	if err := s.Observe(ctx, id); err != nil {
 		return err
@@ -241,12 +260,17 @@ func (s *Service) settle(ctx context.Context, id string) error {
 		if err != nil {
 			return err
 		}
-		if !now.Reserved || reserves(wishOf(now), factOf(now)) {
+		if !unsettled(now) || Decide(wishOf(now), factOf(now)) != Rest {
 			return nil
 		}
 		up := now.Update()
-		if err := s.release(ctx, tx, now, up); err != nil {
-			return err
+		if explainsWait(now) {
+			up.ClearStatusMessage()
+		}
+		if now.Reserved && !reserves(wishOf(now), factOf(now)) {
+			if err := s.release(ctx, tx, now, up); err != nil {
+				return err
+			}
 		}
 		row, err = s.save(ctx, up)
 		return err

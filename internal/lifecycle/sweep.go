@@ -274,7 +274,7 @@ func (s *Service) sweep(ctx context.Context, blame func(engine.State) Blame) err
 		if returned && up(row, state) || s.differs(row, state) {
 			look(row.ID)
 		}
-		if Decide(wishOf(row), factOf(row)) != Rest || row.Reserved != reserves(wishOf(row), factOf(row)) {
+		if Decide(wishOf(row), factOf(row)) != Rest || row.Reserved != reserves(wishOf(row), factOf(row)) || explainsWait(row) {
 			s.queue.wake(row.ID, row.OwnerID)
 		}
 		if len(wrong) > 0 && errors.Is(wrong[len(wrong)-1], engine.ErrUnreachable) {
