@@ -415,3 +415,30 @@ func TestWordOfWaitingEndsWithTheWait(t *testing.T) {
 	})
 	h.agrees()
 }
+
+// Who stops what has just ended does not get it back when the end turns out to be
+// the engine's.
+func TestStopOfWhatHasEndedIsHeeded(t *testing.T) {
+	t.Parallel()
+	h, fake := onFake(t, 8)
+	ann := h.person("ann", roomy)
+	stopped, left := h.make(ann, h.want("stopped", "sleep", "1000")), h.make(ann, h.want("left", "sleep", "1000"))
+	for _, row := range []*ent.Container{stopped, left} {
+		h.awaitStatus(ann, row.ID, container.StatusRunning)
+		fake.Kill(row.ID)
+		h.awaitStatus(ann, row.ID, container.StatusExited)
+	}
+	_, err := h.Stop(ann, stopped.ID, 0)
+	require.NoError(t, err)
+	fake.Shutdown()
+	fake.Up()
+	h.await(ann, left.ID, "its second run", func(c *ent.Container) bool { return c.Status == container.StatusRunning && c.ObservedRun == 2 })
+	row, err := h.Get(ann, stopped.ID)
+	require.NoError(t, err)
+	require.Equal(t, container.StatusExited, row.Status)
+	require.Equal(t, 1, row.Run)
+	_, err = h.Start(ann, stopped.ID, false)
+	require.NoError(t, err)
+	h.awaitStatus(ann, stopped.ID, container.StatusRunning)
+	h.agrees()
+}

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-	"pgregory.net/rapid"
 
 	"github.com/mlride/mlride/internal/docker/dockertest"
 	"github.com/mlride/mlride/internal/engine"
@@ -26,7 +25,9 @@ type fakeHands struct {
 	// ahead is how far the machine's clock is off.
 	ahead atomic.Int64
 
-	down, muted bool
+	down bool
+	// missed says that the server may not have noticed yet what became of the engine.
+	missed bool
 	mu          sync.Mutex
 	faults      map[enginetest.Method][]enginetest.Fault
 	release     []func()
@@ -106,19 +107,19 @@ func (f *fakeHands) act(_ *house, s step, id string) bool {
 		f.free()
 	case "down":
 		f.fake.Down()
-		f.down = true
+		f.down, f.missed = true, true
 	case "shutdown":
 		f.fake.Shutdown()
-		f.down = true
+		f.down, f.missed = true, true
 	case "up":
 		f.up(s.N%2 == 0)
 	case "crash of the engine":
 		f.fake.Down()
-		f.down = true
+		f.down, f.missed = true, true
 		f.up(false)
 	case "events lost":
 		f.fake.Mute(true)
-		f.muted = true
+		f.missed = true
 		if s.M%2 == 0 {
 			f.fake.Kill(id)
 		} else {
@@ -164,10 +165,10 @@ func (f *fakeHands) heal(h *house) {
 	clear(f.faults)
 	f.mu.Unlock()
 	f.free()
-	if f.muted {
+	if f.missed {
 		// What was lost is made good when the stream is opened anew, or within half a
 		// minute, for which this test does not wait.
-		f.muted = false
+		f.missed = false
 		f.fake.Mute(false)
 		f.fake.Down()
 		f.down = true
@@ -183,14 +184,14 @@ func TestModelOnFake(t *testing.T) {
 	deeds := append(append(append([]string{}, verbs...), outside...), fakeTrouble...)
 	var taken, number atomic.Int64
 	t.Cleanup(func() { t.Logf("%d steps in %d sequences", taken.Load(), number.Load()) })
-	sequences(t, 104, steps(deeds, 20, 60), func(m *model, rt *rapid.T, path string, script []step) {
+	sequences(t, 104, steps(deeds, 20, 60), func(m *model, t tester, path string, script []step) {
 		hands := newFakeHands(len(script)%2 == 0)
-		h := houseAt(rt, path, hands.fake)
+		h := houseAt(t, path, hands.fake)
 		h.now, h.policy = hands.now, quota.Policy{OvercommitCPU: 1, OvercommitMemory: 1}
 		h.open()
 		h.adopt(fakeImage)
-		require.NoError(rt, h.quota.SetDevices(context.Background(), []quota.Device{{ID: "GPU-a", Name: "A"}, {ID: "GPU-b", Name: "B"}, {ID: "GPU-c", Name: "C"}}))
-		m.begin(rt, h, hands)
+		require.NoError(t, h.quota.SetDevices(context.Background(), []quota.Device{{ID: "GPU-a", Name: "A"}, {ID: "GPU-b", Name: "B"}, {ID: "GPU-c", Name: "C"}}))
+		m.begin(t, h, hands)
 		m.gpus = true
 		m.run(script, 10)
 		taken.Add(int64(len(script)))

@@ -300,8 +300,9 @@ func (m *model) verb(ctx context.Context, s step, b *promised) (settle func()) {
 		row, err = m.h.Unpause(ctx, b.id)
 		wish = toRun
 	case "keep":
-		row, err = m.h.Keep(ctx, b.id)
-		wish = toRun
+		if row, err = m.h.Keep(ctx, b.id); row != nil && row.Desired == container.DesiredRunning {
+			wish = toRun // else its owner wants it paused, and still does
+		}
 	case "remove":
 		row, err = m.h.Remove(ctx, b.id)
 		wish = toGo
@@ -600,9 +601,12 @@ func (m *model) awaitRest() {
 	defer cancel()
 	news := m.h.feed.Subscribe(ctx, func(live.Change) bool { return true })
 	for {
-		why := m.restless(ctx)
+		before := m.rows()
+		why := m.restless(ctx, before)
 		if why == "" {
-			return
+			if why = changed(before, m.rows()); why == "" {
+				return
+			}
 		}
 		require.NoError(m.t, ctx.Err(), "no rest: %s", why)
 		next, done := context.WithTimeout(ctx, 50*time.Millisecond)
@@ -611,8 +615,18 @@ func (m *model) awaitRest() {
 	}
 }
 
+// changed says what was not the same at two looks.
+func changed(before, after map[string]*ent.Container) string {
+	for id, row := range after {
+		if before[id] == nil || describe(before[id]) != describe(row) {
+			return "it goes on: " + describe(row)
+		}
+	}
+	return ""
+}
+
 // restless says what is still to come.
-func (m *model) restless(ctx context.Context) string {
+func (m *model) restless(ctx context.Context, rows map[string]*ent.Container) string {
 	if c := m.h.Connection(); !c.Connected {
 		return "the engine is not connected"
 	}
@@ -624,7 +638,7 @@ func (m *model) restless(ctx context.Context) string {
 	for _, s := range states {
 		inEngine[s.ID] = true
 	}
-	for id, row := range m.rows() {
+	for id, row := range rows {
 		wish, fact := wishAndFact(row)
 		if step := lifecycle.Decide(wish, fact); step != lifecycle.Rest {
 			return fmt.Sprintf("%s is to %s: %s", id, step, describe(row))
@@ -723,9 +737,21 @@ func (m *model) snapshot() (rows map[string]string, lines int) {
 	return rows, lines
 }
 
+// witness puts what failed at the end of what has happened: rapid tells it only
+// where it fails again.
+type witness struct {
+	*rapid.T
+	m *model
+}
+
+func (w witness) Errorf(format string, args ...any) {
+	w.m.say(format, args...)
+	w.T.Errorf(format, args...)
+}
+
 // sequences checks so many sequences, several at a time: most of a sequence's time
 // is waiting, and parallel tests are no more than there are processors.
-func sequences(t *testing.T, checks int, script *rapid.Generator[[]step], run func(m *model, rt *rapid.T, path string, script []step)) {
+func sequences(t *testing.T, checks int, script *rapid.Generator[[]step], run func(m *model, t tester, path string, script []step)) {
 	const lanes = 8
 	var wait sync.WaitGroup
 	for range lanes {
@@ -746,7 +772,7 @@ func sequences(t *testing.T, checks int, script *rapid.Generator[[]step], run fu
 					}
 					rt.Logf("this has happened:\n%s", m.told())
 				}()
-				run(m, rt, database(t), drawn)
+				run(m, witness{rt, m}, database(t), drawn)
 			})
 		})
 	}

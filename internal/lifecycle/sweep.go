@@ -210,7 +210,7 @@ func (s *Service) resume(ctx context.Context, id string) error {
 		}
 		endedByItself := now.LastExit != nil && (now.LastExit.Reason == record.ExitCompleted ||
 			now.LastExit.Reason == record.ExitError || now.LastExit.Reason == record.ExitKilled)
-		if now.Desired != container.DesiredStopped || now.Observed != container.ObservedExited || !endedByItself {
+		if now.Desired != container.DesiredStopped || now.Observed != container.ObservedExited || !endedByItself || now.StoppedBy != nil {
 			return nil
 		}
 		exit := *now.LastExit

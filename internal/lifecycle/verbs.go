@@ -269,7 +269,14 @@ func (s *Service) Stop(ctx context.Context, id string, grace time.Duration) (*en
 	return s.change(ctx, id, "stop", "Stop was asked for.", func(_ *ent.Client, row *ent.Container, up *ent.ContainerUpdateOne) (*Wish, error) {
 		switch row.Desired {
 		case container.DesiredStopped:
-			return nil, nil
+			if row.Observed != container.ObservedExited || row.StoppedBy != nil {
+				return nil, nil
+			}
+			// It has ended by itself. Should that turn out to be the engine's doing, it
+			// is not started again: its owner has said that it is to be stopped.
+			wish := wishOf(row)
+			up.SetStoppedBy(auth.Of(ctx).UserID)
+			return &wish, nil
 		case container.DesiredRemoved:
 			return nil, invalid(row, "stop")
 		case container.DesiredRunning, container.DesiredPaused:
