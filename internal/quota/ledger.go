@@ -3,6 +3,7 @@ package quota
 import (
 	"cmp"
 	"maps"
+	"math"
 	"slices"
 	"time"
 
@@ -89,7 +90,8 @@ type Problem struct {
 func (p Problem) Fault() *fault.Fault {
 	f := fault.New(p.Code, "%s", p.Message).With("resource", p.Resource).With("requested", p.Requested)
 	if p.Code == fault.CapacityExceeded {
-		return f.With("free", max(p.Limit-p.Used, 0)).With("limit", p.Limit)
+		// In thousandths, as cores are counted: floats do not subtract so.
+		return f.With("free", math.Round(1000*max(p.Limit-p.Used, 0))/1000).With("limit", p.Limit)
 	}
 	return f.With("limit", p.Limit).With("used", p.Used)
 }
