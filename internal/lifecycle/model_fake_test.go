@@ -27,10 +27,10 @@ type fakeHands struct {
 
 	down bool
 	// missed says that the server may not have noticed yet what became of the engine.
-	missed bool
-	mu          sync.Mutex
-	faults      map[enginetest.Method][]enginetest.Fault
-	release     []func()
+	missed  bool
+	mu      sync.Mutex
+	faults  map[enginetest.Method][]enginetest.Fault
+	release []func()
 }
 
 var fakeTrouble = []string{

@@ -15,6 +15,7 @@ import (
 	"github.com/mlride/mlride/ent/mount"
 	"github.com/mlride/mlride/ent/predicate"
 	"github.com/mlride/mlride/ent/volume"
+	"github.com/mlride/mlride/internal/crash"
 	"github.com/mlride/mlride/internal/engine"
 	"github.com/mlride/mlride/internal/fault"
 	"github.com/mlride/mlride/internal/live"
@@ -104,6 +105,18 @@ func (s *Service) PurgeAt(v *ent.Volume) *time.Time {
 	}
 	at := v.DeletedAt.Add(s.Trash)
 	return &at
+}
+
+// tx is a transaction with a boundary on each side of its commit, at which a test
+// may end the server.
+func (s *Service) tx(ctx context.Context, name string, do func(tx *ent.Client) error) error {
+	err := store.Tx(ctx, s.Client, func(tx *ent.Client) error {
+		err := do(tx)
+		crash.Point("volume." + name + ".commit")
+		return err
+	})
+	crash.Point("volume." + name + ".committed")
+	return err
 }
 
 // publish tells the owner that what they use has changed.

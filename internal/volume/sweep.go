@@ -13,8 +13,8 @@ import (
 	"github.com/mlride/mlride/ent/record"
 	"github.com/mlride/mlride/ent/volume"
 	"github.com/mlride/mlride/internal/auth"
+	"github.com/mlride/mlride/internal/crash"
 	"github.com/mlride/mlride/internal/engine"
-	"github.com/mlride/mlride/internal/store"
 )
 
 // sweepEvery is how often the trash is looked through and volumes are measured.
@@ -75,7 +75,7 @@ func (s *Service) expire(ctx context.Context) error {
 	before := s.Now().UTC().Add(-s.Trash)
 	rows, err := s.Client.Volume.Query().Where(volume.DeletedAtLTE(before), volume.Purging(false)).All(ctx)
 	for _, row := range rows {
-		err = errors.Join(err, store.Tx(ctx, s.Client, func(tx *ent.Client) error {
+		err = errors.Join(err, s.tx(ctx, "expire", func(tx *ent.Client) error {
 			changed, err := tx.Volume.Update().Where(volume.ID(row.ID), volume.DeletedAtLTE(before), volume.Purging(false)).SetPurging(true).Save(ctx)
 			if err != nil || changed == 0 { // restored meanwhile
 				return err
@@ -103,11 +103,14 @@ func (s *Service) purge(ctx context.Context) error {
 // the ledger. It may be done again, and by several at once: the engine takes a
 // second removal for the first, and the row is given up once.
 func (s *Service) remove(ctx context.Context, id string) error {
-	if err := s.Engine.RemoveVolume(ctx, id); err != nil {
+	crash.Point("volume.remove.ask")
+	err := s.Engine.RemoveVolume(ctx, id)
+	crash.Point("volume.remove.done")
+	if err != nil {
 		return fmt.Errorf("remove the volume %s: %w", id, err)
 	}
 	owner := ""
-	err := store.Tx(ctx, s.Client, func(tx *ent.Client) error {
+	err = s.tx(ctx, "forget", func(tx *ent.Client) error {
 		row, err := tx.Volume.Query().Where(volume.ID(id), volume.Purging(true)).Only(ctx)
 		if ent.IsNotFound(err) {
 			return nil

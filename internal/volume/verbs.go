@@ -13,7 +13,6 @@ import (
 	"github.com/mlride/mlride/internal/audit"
 	"github.com/mlride/mlride/internal/auth"
 	"github.com/mlride/mlride/internal/fault"
-	"github.com/mlride/mlride/internal/store"
 )
 
 var dnsLabel = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
@@ -37,7 +36,7 @@ func (s *Service) Create(ctx context.Context, name string) (*ent.Volume, error) 
 		return nil, err
 	}
 	var row *ent.Volume
-	err = store.Tx(ctx, s.Client, func(tx *ent.Client) error {
+	err = s.tx(ctx, "create", func(tx *ent.Client) error {
 		if err := free(ctx, tx, v.UserID, name); err != nil {
 			return err
 		}
@@ -94,7 +93,7 @@ func (s *Service) told(row *ent.Volume, name string, err error) (*ent.Volume, er
 func (s *Service) change(ctx context.Context, id, verb string, do func(tx *ent.Client, row *ent.Volume, up *ent.VolumeUpdateOne) (detail string, changed bool, err error)) (*ent.Volume, error) {
 	var row *ent.Volume
 	name := ""
-	err := store.Tx(ctx, s.Client, func(tx *ent.Client) error {
+	err := s.tx(ctx, verb, func(tx *ent.Client) error {
 		var err error
 		if row, err = own(ctx, tx, id); err != nil {
 			return err
