@@ -301,11 +301,7 @@ func (s *Service) Get(ctx context.Context, id string) (*ent.Quota, error) {
 }
 
 // Change is what of a quota is to change; nil stays.
-type Change struct {
-	MaxContainers, MaxGPU, MaxImages, MaxVolumes *int
-	MaxCPU                                       *float64
-	MaxMemory, MaxDisk                           *record.Bytes
-}
+type Change = record.Limits
 
 // maxPieces and maxCores bound what a quota can say: far above any machine, and
 // far below where arithmetic would end.
@@ -320,7 +316,7 @@ func (s *Service) Set(ctx context.Context, userID string, c Change) (*ent.Quota,
 	if _, err := auth.RequireAdmin(ctx); err != nil {
 		return nil, err
 	}
-	if err := c.check(); err != nil {
+	if err := Check(c); err != nil {
 		return nil, err
 	}
 	var row *ent.Quota
@@ -353,7 +349,8 @@ func (s *Service) Set(ctx context.Context, userID string, c Change) (*ent.Quota,
 	return row.Unwrap(), nil
 }
 
-func (c Change) check() error {
+// Check says whether limits can be set.
+func Check(c Change) error {
 	var check fault.Check
 	pieces := func(field string, n *int) {
 		check.That(n == nil || *n >= 0 && *n <= maxPieces, field, "range", "%s takes 0 to %d.", field, maxPieces)
