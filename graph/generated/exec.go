@@ -5054,7 +5054,7 @@ type Mutation {
     input: UpdateProfileInput!
   ): UserPayload! @access(to: SIGNED_IN)
   """
-  Changes one's own picture. PNG, JPEG, GIF and WebP are taken, at most ServerInfo.maxAvatarSize and 40 megapixels; what
+  Changes one's own picture. PNG, JPEG, GIF and WebP are taken, at most ServerInfo.maxAvatarSize and 16 megapixels; what
   is kept is a square of it, made anew, without anything else that stood in the file.
   """
   uploadAvatar(
