@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/mlride/mlride/ent"
 	"github.com/mlride/mlride/ent/accesstoken"
@@ -50,6 +51,10 @@ func (s *Service) schedule(ctx context.Context, id string) (*ent.User, error) {
 	}
 	s.end(over...)
 	s.stop(ctx, id)
+	select {
+	case s.due <- struct{}{}:
+	default:
+	}
 	return row, nil
 }
 
@@ -133,6 +138,26 @@ func (s *Service) RestoreOther(ctx context.Context, id string) (*ent.User, error
 		_, err := s.takeBack(u, up)
 		return []string{"restored"}, err
 	})
+}
+
+const (
+	// round is how often what is due by time is looked for.
+	round = time.Minute
+	// again is how soon the removal of an account goes on: the engine takes its time.
+	again = 5 * time.Second
+)
+
+// untilRound is how long until something is due.
+func (s *Service) untilRound(ctx context.Context) time.Duration {
+	next, err := s.Client.User.Query().Where(user.DeletionScheduledAtNotNil()).Order(user.ByDeletionScheduledAt()).First(ctx)
+	if err != nil { // nobody, or the next round says why
+		return round
+	}
+	wait := next.DeletionScheduledAt.Sub(s.Now())
+	if wait <= 0 {
+		return again
+	}
+	return min(wait, round)
 }
 
 // Erase goes on with deleted accounts: what still runs of them stops, and of

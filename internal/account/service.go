@@ -80,8 +80,10 @@ type Holding struct {
 // Service is all accounts and sign-ins.
 type Service struct {
 	Options
-	hashing  hasher
-	drawing  chan struct{}
+	hashing hasher
+	drawing chan struct{}
+	// due says that an account was deleted: its grace may be short.
+	due      chan struct{}
 	avatars  sync.Mutex
 	throttle throttle
 	sessions sessions
@@ -89,7 +91,7 @@ type Service struct {
 
 // New returns a service.
 func New(o Options) *Service {
-	s := &Service{Options: o, hashing: newHasher(), drawing: make(chan struct{}, 1)}
+	s := &Service{Options: o, hashing: newHasher(), drawing: make(chan struct{}, 1), due: make(chan struct{}, 1)}
 	s.throttle.now = o.Now
 	s.sessions.init()
 	return s
@@ -102,8 +104,6 @@ func (s *Service) Run(ctx context.Context) {
 	var wait sync.WaitGroup
 	wait.Go(func() { s.noteLastSeen(ctx) })
 	wait.Go(func() { s.watchOver(ctx) })
-	ticker := time.NewTicker(time.Minute)
-	defer ticker.Stop()
 	for {
 		if err := s.expire(ctx); err != nil && ctx.Err() == nil {
 			s.Log.ErrorContext(ctx, "removing expired sessions did not succeed", "error", err)
@@ -112,11 +112,15 @@ func (s *Service) Run(ctx context.Context) {
 			s.Log.ErrorContext(ctx, "removing deleted accounts did not succeed", "error", err)
 		}
 		s.throttle.forget()
+		timer := time.NewTimer(s.untilRound(ctx))
 		select {
 		case <-ctx.Done():
+			timer.Stop()
 			wait.Wait()
 			return
-		case <-ticker.C:
+		case <-s.due:
+			timer.Stop()
+		case <-timer.C:
 		}
 	}
 }
