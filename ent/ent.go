@@ -12,14 +12,17 @@ import (
 	"entgo.io/ent"
 	"entgo.io/ent/dialect/sql"
 	"entgo.io/ent/dialect/sql/sqlgraph"
+	"github.com/mlride/mlride/ent/accesstoken"
 	"github.com/mlride/mlride/ent/auditevent"
 	"github.com/mlride/mlride/ent/container"
 	"github.com/mlride/mlride/ent/containerevent"
 	"github.com/mlride/mlride/ent/device"
 	"github.com/mlride/mlride/ent/host"
 	"github.com/mlride/mlride/ent/image"
+	"github.com/mlride/mlride/ent/invitation"
 	"github.com/mlride/mlride/ent/mount"
 	"github.com/mlride/mlride/ent/quota"
+	"github.com/mlride/mlride/ent/quotarequest"
 	"github.com/mlride/mlride/ent/session"
 	"github.com/mlride/mlride/ent/usagerecord"
 	"github.com/mlride/mlride/ent/user"
@@ -84,14 +87,17 @@ var (
 func checkColumn(t, c string) error {
 	initCheck.Do(func() {
 		columnCheck = sql.NewColumnCheck(map[string]func(string) bool{
+			accesstoken.Table:    accesstoken.ValidColumn,
 			auditevent.Table:     auditevent.ValidColumn,
 			container.Table:      container.ValidColumn,
 			containerevent.Table: containerevent.ValidColumn,
 			device.Table:         device.ValidColumn,
 			host.Table:           host.ValidColumn,
 			image.Table:          image.ValidColumn,
+			invitation.Table:     invitation.ValidColumn,
 			mount.Table:          mount.ValidColumn,
 			quota.Table:          quota.ValidColumn,
+			quotarequest.Table:   quotarequest.ValidColumn,
 			session.Table:        session.ValidColumn,
 			usagerecord.Table:    usagerecord.ValidColumn,
 			user.Table:           user.ValidColumn,

@@ -5,14 +5,17 @@ package ent
 import (
 	"time"
 
+	"github.com/mlride/mlride/ent/accesstoken"
 	"github.com/mlride/mlride/ent/auditevent"
 	"github.com/mlride/mlride/ent/container"
 	"github.com/mlride/mlride/ent/containerevent"
 	"github.com/mlride/mlride/ent/device"
 	"github.com/mlride/mlride/ent/host"
 	"github.com/mlride/mlride/ent/image"
+	"github.com/mlride/mlride/ent/invitation"
 	"github.com/mlride/mlride/ent/mount"
 	"github.com/mlride/mlride/ent/quota"
+	"github.com/mlride/mlride/ent/quotarequest"
 	"github.com/mlride/mlride/ent/record"
 	"github.com/mlride/mlride/ent/schema"
 	"github.com/mlride/mlride/ent/session"
@@ -25,6 +28,20 @@ import (
 // (default values, validators, hooks and policies) and stitches it
 // to their package variables.
 func init() {
+	accesstokenFields := schema.AccessToken{}.Fields()
+	_ = accesstokenFields
+	// accesstokenDescReadOnly is the schema descriptor for read_only field.
+	accesstokenDescReadOnly := accesstokenFields[4].Descriptor()
+	// accesstoken.DefaultReadOnly holds the default value on creation for the read_only field.
+	accesstoken.DefaultReadOnly = accesstokenDescReadOnly.Default.(bool)
+	// accesstokenDescCreatedAt is the schema descriptor for created_at field.
+	accesstokenDescCreatedAt := accesstokenFields[7].Descriptor()
+	// accesstoken.DefaultCreatedAt holds the default value on creation for the created_at field.
+	accesstoken.DefaultCreatedAt = accesstokenDescCreatedAt.Default.(func() time.Time)
+	// accesstokenDescID is the schema descriptor for id field.
+	accesstokenDescID := accesstokenFields[0].Descriptor()
+	// accesstoken.DefaultID holds the default value on creation for the id field.
+	accesstoken.DefaultID = accesstokenDescID.Default.(func() string)
 	auditeventFields := schema.AuditEvent{}.Fields()
 	_ = auditeventFields
 	// auditeventDescAt is the schema descriptor for at field.
@@ -177,6 +194,20 @@ func init() {
 	imageDescID := imageFields[0].Descriptor()
 	// image.DefaultID holds the default value on creation for the id field.
 	image.DefaultID = imageDescID.Default.(func() string)
+	invitationFields := schema.Invitation{}.Fields()
+	_ = invitationFields
+	// invitationDescUses is the schema descriptor for uses field.
+	invitationDescUses := invitationFields[3].Descriptor()
+	// invitation.DefaultUses holds the default value on creation for the uses field.
+	invitation.DefaultUses = invitationDescUses.Default.(int)
+	// invitationDescCreatedAt is the schema descriptor for created_at field.
+	invitationDescCreatedAt := invitationFields[8].Descriptor()
+	// invitation.DefaultCreatedAt holds the default value on creation for the created_at field.
+	invitation.DefaultCreatedAt = invitationDescCreatedAt.Default.(func() time.Time)
+	// invitationDescID is the schema descriptor for id field.
+	invitationDescID := invitationFields[0].Descriptor()
+	// invitation.DefaultID holds the default value on creation for the id field.
+	invitation.DefaultID = invitationDescID.Default.(func() string)
 	mountFields := schema.Mount{}.Fields()
 	_ = mountFields
 	// mountDescReadOnly is the schema descriptor for read_only field.
@@ -221,6 +252,16 @@ func init() {
 	quotaDescID := quotaFields[0].Descriptor()
 	// quota.DefaultID holds the default value on creation for the id field.
 	quota.DefaultID = quotaDescID.Default.(func() string)
+	quotarequestFields := schema.QuotaRequest{}.Fields()
+	_ = quotarequestFields
+	// quotarequestDescCreatedAt is the schema descriptor for created_at field.
+	quotarequestDescCreatedAt := quotarequestFields[7].Descriptor()
+	// quotarequest.DefaultCreatedAt holds the default value on creation for the created_at field.
+	quotarequest.DefaultCreatedAt = quotarequestDescCreatedAt.Default.(func() time.Time)
+	// quotarequestDescID is the schema descriptor for id field.
+	quotarequestDescID := quotarequestFields[0].Descriptor()
+	// quotarequest.DefaultID holds the default value on creation for the id field.
+	quotarequest.DefaultID = quotarequestDescID.Default.(func() string)
 	sessionFields := schema.Session{}.Fields()
 	_ = sessionFields
 	// sessionDescLastSeenAt is the schema descriptor for last_seen_at field.
@@ -243,8 +284,12 @@ func init() {
 	usagerecord.DefaultID = usagerecordDescID.Default.(func() string)
 	userFields := schema.User{}.Fields()
 	_ = userFields
+	// userDescMustChangePassword is the schema descriptor for must_change_password field.
+	userDescMustChangePassword := userFields[8].Descriptor()
+	// user.DefaultMustChangePassword holds the default value on creation for the must_change_password field.
+	user.DefaultMustChangePassword = userDescMustChangePassword.Default.(bool)
 	// userDescCreatedAt is the schema descriptor for created_at field.
-	userDescCreatedAt := userFields[10].Descriptor()
+	userDescCreatedAt := userFields[14].Descriptor()
 	// user.DefaultCreatedAt holds the default value on creation for the created_at field.
 	user.DefaultCreatedAt = userDescCreatedAt.Default.(func() time.Time)
 	// userDescID is the schema descriptor for id field.

@@ -14,6 +14,8 @@ import (
 // Tx is a transactional client that is created by calling Client.Tx().
 type Tx struct {
 	config
+	// AccessToken is the client for interacting with the AccessToken builders.
+	AccessToken *AccessTokenClient
 	// AuditEvent is the client for interacting with the AuditEvent builders.
 	AuditEvent *AuditEventClient
 	// Container is the client for interacting with the Container builders.
@@ -26,10 +28,14 @@ type Tx struct {
 	Host *HostClient
 	// Image is the client for interacting with the Image builders.
 	Image *ImageClient
+	// Invitation is the client for interacting with the Invitation builders.
+	Invitation *InvitationClient
 	// Mount is the client for interacting with the Mount builders.
 	Mount *MountClient
 	// Quota is the client for interacting with the Quota builders.
 	Quota *QuotaClient
+	// QuotaRequest is the client for interacting with the QuotaRequest builders.
+	QuotaRequest *QuotaRequestClient
 	// Session is the client for interacting with the Session builders.
 	Session *SessionClient
 	// UsageRecord is the client for interacting with the UsageRecord builders.
@@ -169,14 +175,17 @@ func (tx *Tx) Client() *Client {
 }
 
 func (tx *Tx) init() {
+	tx.AccessToken = NewAccessTokenClient(tx.config)
 	tx.AuditEvent = NewAuditEventClient(tx.config)
 	tx.Container = NewContainerClient(tx.config)
 	tx.ContainerEvent = NewContainerEventClient(tx.config)
 	tx.Device = NewDeviceClient(tx.config)
 	tx.Host = NewHostClient(tx.config)
 	tx.Image = NewImageClient(tx.config)
+	tx.Invitation = NewInvitationClient(tx.config)
 	tx.Mount = NewMountClient(tx.config)
 	tx.Quota = NewQuotaClient(tx.config)
+	tx.QuotaRequest = NewQuotaRequestClient(tx.config)
 	tx.Session = NewSessionClient(tx.config)
 	tx.UsageRecord = NewUsageRecordClient(tx.config)
 	tx.User = NewUserClient(tx.config)
@@ -190,7 +199,7 @@ func (tx *Tx) init() {
 // of them in order to commit or rollback the transaction.
 //
 // If a closed transaction is embedded in one of the generated entities, and the entity
-// applies a query, for example: AuditEvent.QueryXXX(), the query will be executed
+// applies a query, for example: AccessToken.QueryXXX(), the query will be executed
 // through the driver which created this transaction.
 //
 // Note that txDriver is not goroutine safe.

@@ -32,8 +32,16 @@ type User struct {
 	PasswordHash string `json:"-"`
 	// Role holds the value of the "role" field.
 	Role user.Role `json:"role,omitempty"`
+	// The password is a one-time password.
+	MustChangePassword bool `json:"must_change_password,omitempty"`
+	// The name of the picture's file.
+	Avatar *string `json:"avatar,omitempty"`
 	// SuspendedAt holds the value of the "suspended_at" field.
 	SuspendedAt *time.Time `json:"suspended_at,omitempty"`
+	// The account ends then.
+	ExpiresAt *time.Time `json:"expires_at,omitempty"`
+	// The account is deleted, and everything of it goes then.
+	DeletionScheduledAt *time.Time `json:"deletion_scheduled_at,omitempty"`
 	// LastSeenAt holds the value of the "last_seen_at" field.
 	LastSeenAt *time.Time `json:"last_seen_at,omitempty"`
 	// CreatedAt holds the value of the "created_at" field.
@@ -50,6 +58,12 @@ type UserEdges struct {
 	Quota *Quota `json:"quota,omitempty"`
 	// Sessions holds the value of the sessions edge.
 	Sessions []*Session `json:"sessions,omitempty"`
+	// AccessTokens holds the value of the access_tokens edge.
+	AccessTokens []*AccessToken `json:"access_tokens,omitempty"`
+	// QuotaRequests holds the value of the quota_requests edge.
+	QuotaRequests []*QuotaRequest `json:"quota_requests,omitempty"`
+	// Invitations holds the value of the invitations edge.
+	Invitations []*Invitation `json:"invitations,omitempty"`
 	// Images holds the value of the images edge.
 	Images []*Image `json:"images,omitempty"`
 	// Containers holds the value of the containers edge.
@@ -58,7 +72,7 @@ type UserEdges struct {
 	Volumes []*Volume `json:"volumes,omitempty"`
 	// loadedTypes holds the information for reporting if a
 	// type was loaded (or requested) in eager-loading or not.
-	loadedTypes [5]bool
+	loadedTypes [8]bool
 }
 
 // QuotaOrErr returns the Quota value or an error if the edge
@@ -81,10 +95,37 @@ func (e UserEdges) SessionsOrErr() ([]*Session, error) {
 	return nil, &NotLoadedError{edge: "sessions"}
 }
 
+// AccessTokensOrErr returns the AccessTokens value or an error if the edge
+// was not loaded in eager-loading.
+func (e UserEdges) AccessTokensOrErr() ([]*AccessToken, error) {
+	if e.loadedTypes[2] {
+		return e.AccessTokens, nil
+	}
+	return nil, &NotLoadedError{edge: "access_tokens"}
+}
+
+// QuotaRequestsOrErr returns the QuotaRequests value or an error if the edge
+// was not loaded in eager-loading.
+func (e UserEdges) QuotaRequestsOrErr() ([]*QuotaRequest, error) {
+	if e.loadedTypes[3] {
+		return e.QuotaRequests, nil
+	}
+	return nil, &NotLoadedError{edge: "quota_requests"}
+}
+
+// InvitationsOrErr returns the Invitations value or an error if the edge
+// was not loaded in eager-loading.
+func (e UserEdges) InvitationsOrErr() ([]*Invitation, error) {
+	if e.loadedTypes[4] {
+		return e.Invitations, nil
+	}
+	return nil, &NotLoadedError{edge: "invitations"}
+}
+
 // ImagesOrErr returns the Images value or an error if the edge
 // was not loaded in eager-loading.
 func (e UserEdges) ImagesOrErr() ([]*Image, error) {
-	if e.loadedTypes[2] {
+	if e.loadedTypes[5] {
 		return e.Images, nil
 	}
 	return nil, &NotLoadedError{edge: "images"}
@@ -93,7 +134,7 @@ func (e UserEdges) ImagesOrErr() ([]*Image, error) {
 // ContainersOrErr returns the Containers value or an error if the edge
 // was not loaded in eager-loading.
 func (e UserEdges) ContainersOrErr() ([]*Container, error) {
-	if e.loadedTypes[3] {
+	if e.loadedTypes[6] {
 		return e.Containers, nil
 	}
 	return nil, &NotLoadedError{edge: "containers"}
@@ -102,7 +143,7 @@ func (e UserEdges) ContainersOrErr() ([]*Container, error) {
 // VolumesOrErr returns the Volumes value or an error if the edge
 // was not loaded in eager-loading.
 func (e UserEdges) VolumesOrErr() ([]*Volume, error) {
-	if e.loadedTypes[4] {
+	if e.loadedTypes[7] {
 		return e.Volumes, nil
 	}
 	return nil, &NotLoadedError{edge: "volumes"}
@@ -113,9 +154,11 @@ func (*User) scanValues(columns []string) ([]any, error) {
 	values := make([]any, len(columns))
 	for i := range columns {
 		switch columns[i] {
-		case user.FieldID, user.FieldUsername, user.FieldUsernameKey, user.FieldEmail, user.FieldEmailKey, user.FieldNickname, user.FieldPasswordHash, user.FieldRole:
+		case user.FieldMustChangePassword:
+			values[i] = new(sql.NullBool)
+		case user.FieldID, user.FieldUsername, user.FieldUsernameKey, user.FieldEmail, user.FieldEmailKey, user.FieldNickname, user.FieldPasswordHash, user.FieldRole, user.FieldAvatar:
 			values[i] = new(sql.NullString)
-		case user.FieldSuspendedAt, user.FieldLastSeenAt, user.FieldCreatedAt:
+		case user.FieldSuspendedAt, user.FieldExpiresAt, user.FieldDeletionScheduledAt, user.FieldLastSeenAt, user.FieldCreatedAt:
 			values[i] = new(sql.NullTime)
 		default:
 			values[i] = new(sql.UnknownType)
@@ -183,12 +226,39 @@ func (_m *User) assignValues(columns []string, values []any) error {
 			} else if value.Valid {
 				_m.Role = user.Role(value.String)
 			}
+		case user.FieldMustChangePassword:
+			if value, ok := values[i].(*sql.NullBool); !ok {
+				return fmt.Errorf("unexpected type %T for field must_change_password", values[i])
+			} else if value.Valid {
+				_m.MustChangePassword = value.Bool
+			}
+		case user.FieldAvatar:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field avatar", values[i])
+			} else if value.Valid {
+				_m.Avatar = new(string)
+				*_m.Avatar = value.String
+			}
 		case user.FieldSuspendedAt:
 			if value, ok := values[i].(*sql.NullTime); !ok {
 				return fmt.Errorf("unexpected type %T for field suspended_at", values[i])
 			} else if value.Valid {
 				_m.SuspendedAt = new(time.Time)
 				*_m.SuspendedAt = value.Time
+			}
+		case user.FieldExpiresAt:
+			if value, ok := values[i].(*sql.NullTime); !ok {
+				return fmt.Errorf("unexpected type %T for field expires_at", values[i])
+			} else if value.Valid {
+				_m.ExpiresAt = new(time.Time)
+				*_m.ExpiresAt = value.Time
+			}
+		case user.FieldDeletionScheduledAt:
+			if value, ok := values[i].(*sql.NullTime); !ok {
+				return fmt.Errorf("unexpected type %T for field deletion_scheduled_at", values[i])
+			} else if value.Valid {
+				_m.DeletionScheduledAt = new(time.Time)
+				*_m.DeletionScheduledAt = value.Time
 			}
 		case user.FieldLastSeenAt:
 			if value, ok := values[i].(*sql.NullTime); !ok {
@@ -224,6 +294,21 @@ func (_m *User) QueryQuota() *QuotaQuery {
 // QuerySessions queries the "sessions" edge of the User entity.
 func (_m *User) QuerySessions() *SessionQuery {
 	return NewUserClient(_m.config).QuerySessions(_m)
+}
+
+// QueryAccessTokens queries the "access_tokens" edge of the User entity.
+func (_m *User) QueryAccessTokens() *AccessTokenQuery {
+	return NewUserClient(_m.config).QueryAccessTokens(_m)
+}
+
+// QueryQuotaRequests queries the "quota_requests" edge of the User entity.
+func (_m *User) QueryQuotaRequests() *QuotaRequestQuery {
+	return NewUserClient(_m.config).QueryQuotaRequests(_m)
+}
+
+// QueryInvitations queries the "invitations" edge of the User entity.
+func (_m *User) QueryInvitations() *InvitationQuery {
+	return NewUserClient(_m.config).QueryInvitations(_m)
 }
 
 // QueryImages queries the "images" edge of the User entity.
@@ -290,8 +375,26 @@ func (_m *User) String() string {
 	builder.WriteString("role=")
 	builder.WriteString(fmt.Sprintf("%v", _m.Role))
 	builder.WriteString(", ")
+	builder.WriteString("must_change_password=")
+	builder.WriteString(fmt.Sprintf("%v", _m.MustChangePassword))
+	builder.WriteString(", ")
+	if v := _m.Avatar; v != nil {
+		builder.WriteString("avatar=")
+		builder.WriteString(*v)
+	}
+	builder.WriteString(", ")
 	if v := _m.SuspendedAt; v != nil {
 		builder.WriteString("suspended_at=")
+		builder.WriteString(v.Format(time.ANSIC))
+	}
+	builder.WriteString(", ")
+	if v := _m.ExpiresAt; v != nil {
+		builder.WriteString("expires_at=")
+		builder.WriteString(v.Format(time.ANSIC))
+	}
+	builder.WriteString(", ")
+	if v := _m.DeletionScheduledAt; v != nil {
+		builder.WriteString("deletion_scheduled_at=")
 		builder.WriteString(v.Format(time.ANSIC))
 	}
 	builder.WriteString(", ")

@@ -12,9 +12,12 @@ import (
 	"entgo.io/ent/dialect/sql"
 	"entgo.io/ent/dialect/sql/sqlgraph"
 	"entgo.io/ent/schema/field"
+	"github.com/mlride/mlride/ent/accesstoken"
 	"github.com/mlride/mlride/ent/container"
 	"github.com/mlride/mlride/ent/image"
+	"github.com/mlride/mlride/ent/invitation"
 	"github.com/mlride/mlride/ent/quota"
+	"github.com/mlride/mlride/ent/quotarequest"
 	"github.com/mlride/mlride/ent/session"
 	"github.com/mlride/mlride/ent/user"
 	"github.com/mlride/mlride/ent/volume"
@@ -102,6 +105,34 @@ func (_c *UserCreate) SetNillableRole(v *user.Role) *UserCreate {
 	return _c
 }
 
+// SetMustChangePassword sets the "must_change_password" field.
+func (_c *UserCreate) SetMustChangePassword(v bool) *UserCreate {
+	_c.mutation.SetMustChangePassword(v)
+	return _c
+}
+
+// SetNillableMustChangePassword sets the "must_change_password" field if the given value is not nil.
+func (_c *UserCreate) SetNillableMustChangePassword(v *bool) *UserCreate {
+	if v != nil {
+		_c.SetMustChangePassword(*v)
+	}
+	return _c
+}
+
+// SetAvatar sets the "avatar" field.
+func (_c *UserCreate) SetAvatar(v string) *UserCreate {
+	_c.mutation.SetAvatar(v)
+	return _c
+}
+
+// SetNillableAvatar sets the "avatar" field if the given value is not nil.
+func (_c *UserCreate) SetNillableAvatar(v *string) *UserCreate {
+	if v != nil {
+		_c.SetAvatar(*v)
+	}
+	return _c
+}
+
 // SetSuspendedAt sets the "suspended_at" field.
 func (_c *UserCreate) SetSuspendedAt(v time.Time) *UserCreate {
 	_c.mutation.SetSuspendedAt(v)
@@ -112,6 +143,34 @@ func (_c *UserCreate) SetSuspendedAt(v time.Time) *UserCreate {
 func (_c *UserCreate) SetNillableSuspendedAt(v *time.Time) *UserCreate {
 	if v != nil {
 		_c.SetSuspendedAt(*v)
+	}
+	return _c
+}
+
+// SetExpiresAt sets the "expires_at" field.
+func (_c *UserCreate) SetExpiresAt(v time.Time) *UserCreate {
+	_c.mutation.SetExpiresAt(v)
+	return _c
+}
+
+// SetNillableExpiresAt sets the "expires_at" field if the given value is not nil.
+func (_c *UserCreate) SetNillableExpiresAt(v *time.Time) *UserCreate {
+	if v != nil {
+		_c.SetExpiresAt(*v)
+	}
+	return _c
+}
+
+// SetDeletionScheduledAt sets the "deletion_scheduled_at" field.
+func (_c *UserCreate) SetDeletionScheduledAt(v time.Time) *UserCreate {
+	_c.mutation.SetDeletionScheduledAt(v)
+	return _c
+}
+
+// SetNillableDeletionScheduledAt sets the "deletion_scheduled_at" field if the given value is not nil.
+func (_c *UserCreate) SetNillableDeletionScheduledAt(v *time.Time) *UserCreate {
+	if v != nil {
+		_c.SetDeletionScheduledAt(*v)
 	}
 	return _c
 }
@@ -190,6 +249,51 @@ func (_c *UserCreate) AddSessions(v ...*Session) *UserCreate {
 		ids[i] = v[i].ID
 	}
 	return _c.AddSessionIDs(ids...)
+}
+
+// AddAccessTokenIDs adds the "access_tokens" edge to the AccessToken entity by IDs.
+func (_c *UserCreate) AddAccessTokenIDs(ids ...string) *UserCreate {
+	_c.mutation.AddAccessTokenIDs(ids...)
+	return _c
+}
+
+// AddAccessTokens adds the "access_tokens" edges to the AccessToken entity.
+func (_c *UserCreate) AddAccessTokens(v ...*AccessToken) *UserCreate {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _c.AddAccessTokenIDs(ids...)
+}
+
+// AddQuotaRequestIDs adds the "quota_requests" edge to the QuotaRequest entity by IDs.
+func (_c *UserCreate) AddQuotaRequestIDs(ids ...string) *UserCreate {
+	_c.mutation.AddQuotaRequestIDs(ids...)
+	return _c
+}
+
+// AddQuotaRequests adds the "quota_requests" edges to the QuotaRequest entity.
+func (_c *UserCreate) AddQuotaRequests(v ...*QuotaRequest) *UserCreate {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _c.AddQuotaRequestIDs(ids...)
+}
+
+// AddInvitationIDs adds the "invitations" edge to the Invitation entity by IDs.
+func (_c *UserCreate) AddInvitationIDs(ids ...string) *UserCreate {
+	_c.mutation.AddInvitationIDs(ids...)
+	return _c
+}
+
+// AddInvitations adds the "invitations" edges to the Invitation entity.
+func (_c *UserCreate) AddInvitations(v ...*Invitation) *UserCreate {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _c.AddInvitationIDs(ids...)
 }
 
 // AddImageIDs adds the "images" edge to the Image entity by IDs.
@@ -276,6 +380,10 @@ func (_c *UserCreate) defaults() {
 		v := user.DefaultRole
 		_c.mutation.SetRole(v)
 	}
+	if _, ok := _c.mutation.MustChangePassword(); !ok {
+		v := user.DefaultMustChangePassword
+		_c.mutation.SetMustChangePassword(v)
+	}
 	if _, ok := _c.mutation.CreatedAt(); !ok {
 		v := user.DefaultCreatedAt()
 		_c.mutation.SetCreatedAt(v)
@@ -304,6 +412,9 @@ func (_c *UserCreate) check() error {
 		if err := user.RoleValidator(v); err != nil {
 			return &ValidationError{Name: "role", err: fmt.Errorf(`ent: validator failed for field "User.role": %w`, err)}
 		}
+	}
+	if _, ok := _c.mutation.MustChangePassword(); !ok {
+		return &ValidationError{Name: "must_change_password", err: errors.New(`ent: missing required field "User.must_change_password"`)}
 	}
 	if _, ok := _c.mutation.CreatedAt(); !ok {
 		return &ValidationError{Name: "created_at", err: errors.New(`ent: missing required field "User.created_at"`)}
@@ -372,9 +483,25 @@ func (_c *UserCreate) createSpec() (*User, *sqlgraph.CreateSpec) {
 		_spec.SetField(user.FieldRole, field.TypeEnum, value)
 		_node.Role = value
 	}
+	if value, ok := _c.mutation.MustChangePassword(); ok {
+		_spec.SetField(user.FieldMustChangePassword, field.TypeBool, value)
+		_node.MustChangePassword = value
+	}
+	if value, ok := _c.mutation.Avatar(); ok {
+		_spec.SetField(user.FieldAvatar, field.TypeString, value)
+		_node.Avatar = &value
+	}
 	if value, ok := _c.mutation.SuspendedAt(); ok {
 		_spec.SetField(user.FieldSuspendedAt, field.TypeTime, value)
 		_node.SuspendedAt = &value
+	}
+	if value, ok := _c.mutation.ExpiresAt(); ok {
+		_spec.SetField(user.FieldExpiresAt, field.TypeTime, value)
+		_node.ExpiresAt = &value
+	}
+	if value, ok := _c.mutation.DeletionScheduledAt(); ok {
+		_spec.SetField(user.FieldDeletionScheduledAt, field.TypeTime, value)
+		_node.DeletionScheduledAt = &value
 	}
 	if value, ok := _c.mutation.LastSeenAt(); ok {
 		_spec.SetField(user.FieldLastSeenAt, field.TypeTime, value)
@@ -409,6 +536,54 @@ func (_c *UserCreate) createSpec() (*User, *sqlgraph.CreateSpec) {
 			Bidi:    false,
 			Target: &sqlgraph.EdgeTarget{
 				IDSpec: sqlgraph.NewFieldSpec(session.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges = append(_spec.Edges, edge)
+	}
+	if nodes := _c.mutation.AccessTokensIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   user.AccessTokensTable,
+			Columns: []string{user.AccessTokensColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(accesstoken.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges = append(_spec.Edges, edge)
+	}
+	if nodes := _c.mutation.QuotaRequestsIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   user.QuotaRequestsTable,
+			Columns: []string{user.QuotaRequestsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(quotarequest.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges = append(_spec.Edges, edge)
+	}
+	if nodes := _c.mutation.InvitationsIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   user.InvitationsTable,
+			Columns: []string{user.InvitationsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(invitation.FieldID, field.TypeString),
 			},
 		}
 		for _, k := range nodes {
@@ -618,6 +793,36 @@ func (u *UserUpsert) UpdateRole() *UserUpsert {
 	return u
 }
 
+// SetMustChangePassword sets the "must_change_password" field.
+func (u *UserUpsert) SetMustChangePassword(v bool) *UserUpsert {
+	u.Set(user.FieldMustChangePassword, v)
+	return u
+}
+
+// UpdateMustChangePassword sets the "must_change_password" field to the value that was provided on create.
+func (u *UserUpsert) UpdateMustChangePassword() *UserUpsert {
+	u.SetExcluded(user.FieldMustChangePassword)
+	return u
+}
+
+// SetAvatar sets the "avatar" field.
+func (u *UserUpsert) SetAvatar(v string) *UserUpsert {
+	u.Set(user.FieldAvatar, v)
+	return u
+}
+
+// UpdateAvatar sets the "avatar" field to the value that was provided on create.
+func (u *UserUpsert) UpdateAvatar() *UserUpsert {
+	u.SetExcluded(user.FieldAvatar)
+	return u
+}
+
+// ClearAvatar clears the value of the "avatar" field.
+func (u *UserUpsert) ClearAvatar() *UserUpsert {
+	u.SetNull(user.FieldAvatar)
+	return u
+}
+
 // SetSuspendedAt sets the "suspended_at" field.
 func (u *UserUpsert) SetSuspendedAt(v time.Time) *UserUpsert {
 	u.Set(user.FieldSuspendedAt, v)
@@ -633,6 +838,42 @@ func (u *UserUpsert) UpdateSuspendedAt() *UserUpsert {
 // ClearSuspendedAt clears the value of the "suspended_at" field.
 func (u *UserUpsert) ClearSuspendedAt() *UserUpsert {
 	u.SetNull(user.FieldSuspendedAt)
+	return u
+}
+
+// SetExpiresAt sets the "expires_at" field.
+func (u *UserUpsert) SetExpiresAt(v time.Time) *UserUpsert {
+	u.Set(user.FieldExpiresAt, v)
+	return u
+}
+
+// UpdateExpiresAt sets the "expires_at" field to the value that was provided on create.
+func (u *UserUpsert) UpdateExpiresAt() *UserUpsert {
+	u.SetExcluded(user.FieldExpiresAt)
+	return u
+}
+
+// ClearExpiresAt clears the value of the "expires_at" field.
+func (u *UserUpsert) ClearExpiresAt() *UserUpsert {
+	u.SetNull(user.FieldExpiresAt)
+	return u
+}
+
+// SetDeletionScheduledAt sets the "deletion_scheduled_at" field.
+func (u *UserUpsert) SetDeletionScheduledAt(v time.Time) *UserUpsert {
+	u.Set(user.FieldDeletionScheduledAt, v)
+	return u
+}
+
+// UpdateDeletionScheduledAt sets the "deletion_scheduled_at" field to the value that was provided on create.
+func (u *UserUpsert) UpdateDeletionScheduledAt() *UserUpsert {
+	u.SetExcluded(user.FieldDeletionScheduledAt)
+	return u
+}
+
+// ClearDeletionScheduledAt clears the value of the "deletion_scheduled_at" field.
+func (u *UserUpsert) ClearDeletionScheduledAt() *UserUpsert {
+	u.SetNull(user.FieldDeletionScheduledAt)
 	return u
 }
 
@@ -824,6 +1065,41 @@ func (u *UserUpsertOne) UpdateRole() *UserUpsertOne {
 	})
 }
 
+// SetMustChangePassword sets the "must_change_password" field.
+func (u *UserUpsertOne) SetMustChangePassword(v bool) *UserUpsertOne {
+	return u.Update(func(s *UserUpsert) {
+		s.SetMustChangePassword(v)
+	})
+}
+
+// UpdateMustChangePassword sets the "must_change_password" field to the value that was provided on create.
+func (u *UserUpsertOne) UpdateMustChangePassword() *UserUpsertOne {
+	return u.Update(func(s *UserUpsert) {
+		s.UpdateMustChangePassword()
+	})
+}
+
+// SetAvatar sets the "avatar" field.
+func (u *UserUpsertOne) SetAvatar(v string) *UserUpsertOne {
+	return u.Update(func(s *UserUpsert) {
+		s.SetAvatar(v)
+	})
+}
+
+// UpdateAvatar sets the "avatar" field to the value that was provided on create.
+func (u *UserUpsertOne) UpdateAvatar() *UserUpsertOne {
+	return u.Update(func(s *UserUpsert) {
+		s.UpdateAvatar()
+	})
+}
+
+// ClearAvatar clears the value of the "avatar" field.
+func (u *UserUpsertOne) ClearAvatar() *UserUpsertOne {
+	return u.Update(func(s *UserUpsert) {
+		s.ClearAvatar()
+	})
+}
+
 // SetSuspendedAt sets the "suspended_at" field.
 func (u *UserUpsertOne) SetSuspendedAt(v time.Time) *UserUpsertOne {
 	return u.Update(func(s *UserUpsert) {
@@ -842,6 +1118,48 @@ func (u *UserUpsertOne) UpdateSuspendedAt() *UserUpsertOne {
 func (u *UserUpsertOne) ClearSuspendedAt() *UserUpsertOne {
 	return u.Update(func(s *UserUpsert) {
 		s.ClearSuspendedAt()
+	})
+}
+
+// SetExpiresAt sets the "expires_at" field.
+func (u *UserUpsertOne) SetExpiresAt(v time.Time) *UserUpsertOne {
+	return u.Update(func(s *UserUpsert) {
+		s.SetExpiresAt(v)
+	})
+}
+
+// UpdateExpiresAt sets the "expires_at" field to the value that was provided on create.
+func (u *UserUpsertOne) UpdateExpiresAt() *UserUpsertOne {
+	return u.Update(func(s *UserUpsert) {
+		s.UpdateExpiresAt()
+	})
+}
+
+// ClearExpiresAt clears the value of the "expires_at" field.
+func (u *UserUpsertOne) ClearExpiresAt() *UserUpsertOne {
+	return u.Update(func(s *UserUpsert) {
+		s.ClearExpiresAt()
+	})
+}
+
+// SetDeletionScheduledAt sets the "deletion_scheduled_at" field.
+func (u *UserUpsertOne) SetDeletionScheduledAt(v time.Time) *UserUpsertOne {
+	return u.Update(func(s *UserUpsert) {
+		s.SetDeletionScheduledAt(v)
+	})
+}
+
+// UpdateDeletionScheduledAt sets the "deletion_scheduled_at" field to the value that was provided on create.
+func (u *UserUpsertOne) UpdateDeletionScheduledAt() *UserUpsertOne {
+	return u.Update(func(s *UserUpsert) {
+		s.UpdateDeletionScheduledAt()
+	})
+}
+
+// ClearDeletionScheduledAt clears the value of the "deletion_scheduled_at" field.
+func (u *UserUpsertOne) ClearDeletionScheduledAt() *UserUpsertOne {
+	return u.Update(func(s *UserUpsert) {
+		s.ClearDeletionScheduledAt()
 	})
 }
 
@@ -1203,6 +1521,41 @@ func (u *UserUpsertBulk) UpdateRole() *UserUpsertBulk {
 	})
 }
 
+// SetMustChangePassword sets the "must_change_password" field.
+func (u *UserUpsertBulk) SetMustChangePassword(v bool) *UserUpsertBulk {
+	return u.Update(func(s *UserUpsert) {
+		s.SetMustChangePassword(v)
+	})
+}
+
+// UpdateMustChangePassword sets the "must_change_password" field to the value that was provided on create.
+func (u *UserUpsertBulk) UpdateMustChangePassword() *UserUpsertBulk {
+	return u.Update(func(s *UserUpsert) {
+		s.UpdateMustChangePassword()
+	})
+}
+
+// SetAvatar sets the "avatar" field.
+func (u *UserUpsertBulk) SetAvatar(v string) *UserUpsertBulk {
+	return u.Update(func(s *UserUpsert) {
+		s.SetAvatar(v)
+	})
+}
+
+// UpdateAvatar sets the "avatar" field to the value that was provided on create.
+func (u *UserUpsertBulk) UpdateAvatar() *UserUpsertBulk {
+	return u.Update(func(s *UserUpsert) {
+		s.UpdateAvatar()
+	})
+}
+
+// ClearAvatar clears the value of the "avatar" field.
+func (u *UserUpsertBulk) ClearAvatar() *UserUpsertBulk {
+	return u.Update(func(s *UserUpsert) {
+		s.ClearAvatar()
+	})
+}
+
 // SetSuspendedAt sets the "suspended_at" field.
 func (u *UserUpsertBulk) SetSuspendedAt(v time.Time) *UserUpsertBulk {
 	return u.Update(func(s *UserUpsert) {
@@ -1221,6 +1574,48 @@ func (u *UserUpsertBulk) UpdateSuspendedAt() *UserUpsertBulk {
 func (u *UserUpsertBulk) ClearSuspendedAt() *UserUpsertBulk {
 	return u.Update(func(s *UserUpsert) {
 		s.ClearSuspendedAt()
+	})
+}
+
+// SetExpiresAt sets the "expires_at" field.
+func (u *UserUpsertBulk) SetExpiresAt(v time.Time) *UserUpsertBulk {
+	return u.Update(func(s *UserUpsert) {
+		s.SetExpiresAt(v)
+	})
+}
+
+// UpdateExpiresAt sets the "expires_at" field to the value that was provided on create.
+func (u *UserUpsertBulk) UpdateExpiresAt() *UserUpsertBulk {
+	return u.Update(func(s *UserUpsert) {
+		s.UpdateExpiresAt()
+	})
+}
+
+// ClearExpiresAt clears the value of the "expires_at" field.
+func (u *UserUpsertBulk) ClearExpiresAt() *UserUpsertBulk {
+	return u.Update(func(s *UserUpsert) {
+		s.ClearExpiresAt()
+	})
+}
+
+// SetDeletionScheduledAt sets the "deletion_scheduled_at" field.
+func (u *UserUpsertBulk) SetDeletionScheduledAt(v time.Time) *UserUpsertBulk {
+	return u.Update(func(s *UserUpsert) {
+		s.SetDeletionScheduledAt(v)
+	})
+}
+
+// UpdateDeletionScheduledAt sets the "deletion_scheduled_at" field to the value that was provided on create.
+func (u *UserUpsertBulk) UpdateDeletionScheduledAt() *UserUpsertBulk {
+	return u.Update(func(s *UserUpsert) {
+		s.UpdateDeletionScheduledAt()
+	})
+}
+
+// ClearDeletionScheduledAt clears the value of the "deletion_scheduled_at" field.
+func (u *UserUpsertBulk) ClearDeletionScheduledAt() *UserUpsertBulk {
+	return u.Update(func(s *UserUpsert) {
+		s.ClearDeletionScheduledAt()
 	})
 }
 

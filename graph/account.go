@@ -19,7 +19,7 @@ func (r query) Viewer(ctx context.Context) (*ent.User, error) { return r.Account
 func (r query) Users(ctx context.Context, after *string, first *int, before *string, last *int, where *generated.UserFilter, orderBy *generated.UserOrder) (*generated.UserConnection, error) {
 	var filter account.Filter
 	if where != nil {
-		filter = account.Filter{NameContains: where.NameContains, Role: where.Role, Suspended: where.Suspended}
+		filter = account.Filter{NameContains: where.NameContains, Role: where.Role, Suspended: where.Suspended, Expired: where.Expired, Deleted: where.DeletionScheduled}
 	}
 	slice, err := r.Account.List(ctx, filter, userOrder(orderBy), store.Page{First: first, Last: last, After: after, Before: before})
 	if err != nil {

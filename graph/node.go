@@ -20,6 +20,9 @@ func (r query) Node(ctx context.Context, id string) (scalar.Node, error) {
 		"img":  found(r.Resolver.Images.Get),
 		"ctr":  found(r.Lifecycle.Get),
 		"vol":  found(r.Resolver.Volumes.Get),
+		"tok":  found(r.Account.GetToken),
+		"inv":  found(r.Account.GetInvitation),
+		"qreq": found(r.Account.GetRequest),
 	}[prefix]
 	if !known {
 		return nil, nil

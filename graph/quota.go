@@ -4,16 +4,14 @@ import (
 	"context"
 
 	"github.com/mlride/mlride/ent"
+	"github.com/mlride/mlride/ent/record"
 	"github.com/mlride/mlride/graph/generated"
 	"github.com/mlride/mlride/internal/quota"
 )
 
 // SetQuota resolves Mutation.setQuota.
-func (r mutation) SetQuota(ctx context.Context, userID string, in generated.QuotaInput) (*generated.QuotaPayload, error) {
-	q, err := r.Resolver.Quota.Set(ctx, userID, quota.Change{
-		MaxContainers: in.MaxContainers, MaxCPU: in.MaxCPU, MaxMemory: in.MaxMemory, MaxGPU: in.MaxGpu,
-		MaxImages: in.MaxImages, MaxVolumes: in.MaxVolumes, MaxDisk: in.MaxDisk,
-	})
+func (r mutation) SetQuota(ctx context.Context, userID string, in record.Limits) (*generated.QuotaPayload, error) {
+	q, err := r.Resolver.Quota.Set(ctx, userID, in)
 	if err != nil {
 		return nil, err
 	}

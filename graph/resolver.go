@@ -35,6 +35,9 @@ type (
 	event        struct{ *Resolver }
 	volumeFields struct{ *Resolver }
 	mountFields  struct{ *Resolver }
+	auditFields  struct{ *Resolver }
+	invitation   struct{ *Resolver }
+	quotaRequest struct{ *Resolver }
 )
 
 // Query implements generated.ResolverRoot, as do the methods below.
@@ -66,3 +69,12 @@ func (r *Resolver) Volume() generated.VolumeResolver { return volumeFields{r} }
 
 // VolumeMount resolves what is not stored with a mount.
 func (r *Resolver) VolumeMount() generated.VolumeMountResolver { return mountFields{r} }
+
+// AuditEvent resolves what is not stored with a line of the audit trail.
+func (r *Resolver) AuditEvent() generated.AuditEventResolver { return auditFields{r} }
+
+// Invitation resolves what is not stored with an invitation.
+func (r *Resolver) Invitation() generated.InvitationResolver { return invitation{r} }
+
+// QuotaRequest resolves what is not stored with a request for more quota.
+func (r *Resolver) QuotaRequest() generated.QuotaRequestResolver { return quotaRequest{r} }

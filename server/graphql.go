@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/99designs/gqlgen/graphql"
@@ -86,10 +87,30 @@ func access(ctx context.Context, _ any, next graphql.Resolver, to generated.Acce
 	default:
 		err = fault.New(fault.Forbidden, "Nobody may do this.")
 	}
+	if err == nil {
+		err = restricted(ctx, to)
+	}
 	if err != nil {
 		return nil, err
 	}
 	return next(ctx)
+}
+
+// beforeChange are the fields that whoever has a one-time password may use,
+// beside those for everybody.
+var beforeChange = []string{"changePassword", "logout"}
+
+// restricted refuses callers who may do less than their role allows: those with
+// a token that only reads, and those with a one-time password.
+func restricted(ctx context.Context, to generated.Access) error {
+	v, field := auth.Of(ctx), graphql.GetFieldContext(ctx)
+	switch {
+	case v.ReadOnly && field.Object == "Mutation":
+		return fault.New(fault.Forbidden, "This access token only reads.").With("reason", "READ_ONLY")
+	case v.MustChange && to != generated.AccessPublic && !slices.Contains(beforeChange, field.Field.Name):
+		return fault.New(fault.Forbidden, "Your password is a one-time password. Change it first.").With("reason", "PASSWORD_CHANGE_REQUIRED")
+	}
+	return nil
 }
 
 // ServeHTTP picks the transport. The request carries its viewer already.

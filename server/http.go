@@ -8,12 +8,14 @@ import (
 	"io/fs"
 	"log/slog"
 	"net/http"
+	"path/filepath"
 	"runtime/debug"
 	"sync"
 	"time"
 
 	"github.com/rs/cors"
 
+	"github.com/mlride/mlride/graph"
 	"github.com/mlride/mlride/graph/generated"
 	"github.com/mlride/mlride/internal/auth"
 	"github.com/mlride/mlride/internal/fault"
@@ -75,6 +77,7 @@ func NewHandler(deps Deps) *Handler {
 		}
 		answer(w, code, status)
 	})
+	mux.Handle("GET /avatars/{name}", avatars(filepath.Join(deps.Config.Data, avatarFolder)))
 	mux.Handle("/", newPages(deps.Assets))
 
 	var chain http.Handler = mux
@@ -229,21 +232,23 @@ func (s *site) asViewer(next http.Handler) http.Handler {
 		if note != nil {
 			note.api = true
 		}
-		if bearer(r.Header.Get("Authorization")) {
-			refuse(w, r, http.StatusUnauthorized, fault.New(fault.Unauthenticated,
-				"Access tokens are not taken yet. Sign in, and send the cookie."))
-			return
-		}
 		viewer, err := s.viewers.identify(r.Context(), r)
 		if err != nil {
 			presenter{s.log}.note(r.Context(), fault.Of(err), nil)
 			refuse(w, r, http.StatusInternalServerError, fault.Of(err))
 			return
 		}
+		// an old cookie makes a visitor, who may sign in; a program whose token
+		// does not hold must hear so
+		if ours, _ := authorization(r.Header.Get("Authorization")); ours && !viewer.SignedIn() {
+			w.Header().Set("WWW-Authenticate", `Bearer realm="MLRide"`)
+			refuse(w, r, http.StatusUnauthorized, errBadToken)
+			return
+		}
 		if note != nil {
 			note.user = viewer.Username
 		}
-		next.ServeHTTP(w, r.WithContext(auth.With(r.Context(), viewer)))
+		next.ServeHTTP(w, r.WithContext(graph.WithSite(auth.With(r.Context(), viewer), s.viewers.site(r))))
 	})
 }
 

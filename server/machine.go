@@ -48,6 +48,8 @@ func (h *house) ServerInfo(ctx context.Context) (*generated.ServerInfo, error) {
 	info := &generated.ServerInfo{
 		Version: h.version, RegistrationOpen: open, RegistrationNeedsCode: needsCode,
 		PasswordRules: account.PasswordRules(), EngineState: h.engineState(),
+		RegistrationMode: registrationModes[h.accounts.Mode],
+		DeletionGrace:    record.Duration(h.config.DeletionGrace.Duration), MaxAvatarSize: account.MaxAvatar,
 		MinMemory: record.Bytes(h.config.MinMemory), Time: time.Now().UTC(),
 	}
 	if d := h.idleDefault(); d != 0 {
@@ -60,6 +62,10 @@ func (h *house) ServerInfo(ctx context.Context) (*generated.ServerInfo, error) {
 		info.Contact = &h.config.Contact
 	}
 	return info, nil
+}
+
+var registrationModes = map[account.Mode]generated.RegistrationMode{
+	account.Open: generated.RegistrationModeOpen, account.Closed: generated.RegistrationModeClosed, account.Invite: generated.RegistrationModeInvite,
 }
 
 // idleDefault is the idle timeout of a container that names none.

@@ -237,6 +237,9 @@ type (
 	}
 )
 
+func (r *resolver) AuditEvent() generated.AuditEventResolver         { return nil }
+func (r *resolver) Invitation() generated.InvitationResolver         { return nil }
+func (r *resolver) QuotaRequest() generated.QuotaRequestResolver     { return nil }
 func (r *resolver) Container() generated.ContainerResolver           { return nil }
 func (r *resolver) ContainerEvent() generated.ContainerEventResolver { return nil }
 func (r *resolver) Image() generated.ImageResolver                   { return nil }
@@ -254,7 +257,7 @@ func (r *resolver) Subscription() generated.SubscriptionResolver {
 
 func (q stubQuery) ServerInfo(context.Context) (*generated.ServerInfo, error) {
 	q.calls.Add(1)
-	return &generated.ServerInfo{Version: "test", Time: time.Unix(0, 0), EngineState: generated.EngineStateConnected}, nil
+	return &generated.ServerInfo{Version: "test", Time: time.Unix(0, 0), EngineState: generated.EngineStateConnected, RegistrationMode: generated.RegistrationModeOpen}, nil
 }
 
 func (q stubQuery) Viewer(ctx context.Context) (*ent.User, error) {

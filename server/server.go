@@ -155,7 +155,8 @@ func (h *house) features(ctx context.Context, feed *live.Feed) error {
 	h.accounts = account.New(account.Options{
 		Client: client, Feed: feed, Log: log, Now: time.Now,
 		Mode: account.Mode(config.RegistrationMode()), SetupCode: setup, Contact: config.Contact,
-		NewQuota: h.quota.Give,
+		NewQuota: h.quota.GiveOther, Quota: h.quota, Grace: config.DeletionGrace.Duration,
+		Avatars: filepath.Join(config.Data, avatarFolder),
 	})
 	h.images, err = image.New(image.Options{
 		Client: client, Feed: feed, Engine: h.engine, Quota: h.quota, Log: log, Now: time.Now,
@@ -190,6 +191,7 @@ func (h *house) features(ctx context.Context, feed *live.Feed) error {
 			h.volumes.EngineUp()
 		},
 	})
+	h.accounts.Belongings = account.Estate{Client: client, Containers: h.lifecycle, Volumes: h.volumes, Images: h.images}
 	h.idle = idle.New(idle.Options{
 		Client: client, Lifecycle: h.lifecycle, Quota: h.quota, Latest: h.monitor.Latest,
 		Stop: config.IdleStop.Duration, Now: time.Now, Log: log,

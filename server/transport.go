@@ -107,6 +107,9 @@ func readURL(r *http.Request, params *graphql.RawParams) *fault.Fault {
 func readBody(w http.ResponseWriter, r *http.Request, params *graphql.RawParams) (*fault.Fault, int) {
 	media, parameters, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	charset := parameters["charset"]
+	if err == nil && media == typeMultipart && parameters["boundary"] != "" {
+		return readMultipart(w, r, parameters["boundary"], params)
+	}
 	if err != nil || media != typeJSON || charset != "" && !strings.EqualFold(charset, "utf-8") {
 		return fault.New(fault.BadUserInput, "The body takes Content-Type: application/json, in UTF-8."), http.StatusUnsupportedMediaType
 	}
@@ -121,6 +124,10 @@ func readBody(w http.ResponseWriter, r *http.Request, params *graphql.RawParams)
 	case err != nil:
 		return fault.New(fault.BadUserInput, "The body did not come whole.").Because(err), http.StatusBadRequest
 	}
+	return decodeParams(body, params)
+}
+
+func decodeParams(body []byte, params *graphql.RawParams) (*fault.Fault, int) {
 	if trimmed := bytes.TrimLeft(body, " \t\r\n"); len(trimmed) > 0 && trimmed[0] == '[' {
 		return fault.New(fault.BadUserInput, "One operation at a time: batches are not taken."), http.StatusBadRequest
 	}

@@ -14,6 +14,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/mlride/mlride/internal/account"
 	"github.com/mlride/mlride/internal/auth"
 	"github.com/mlride/mlride/internal/fault"
 )
@@ -28,12 +29,12 @@ var (
 
 // Accounts knows who holds a token. account.Service is one.
 type Accounts interface {
-	// Authenticate is who holds the token of a sign-in; a fault when nobody
-	// does (any more).
+	// Authenticate is who holds the token of a sign-in or an access token; a
+	// fault when nobody does (any more).
 	Authenticate(ctx context.Context, token string) (auth.Viewer, error)
-	// Ended is closed when the session ends, by whatever cause. An end before
+	// Ended is closed when the session or access token ends, by whatever cause. An end before
 	// the call need not be told: Authenticate is asked once more after it.
-	Ended(sessionID string) <-chan struct{}
+	Ended(credential string) <-chan struct{}
 }
 
 // viewers finds out who asks, and from where.
@@ -106,13 +107,40 @@ func (v *viewers) visitor(r *http.Request, requestID string) auth.Viewer {
 	return auth.Viewer{IP: v.origin(r).ip, UserAgent: agent, RequestID: requestID}
 }
 
-// token is the sign-in token of a request.
+// token is what a request came with: the access token of its header or the
+// sign-in of its cookie. An access token in a cookie is none: a cookie is sent
+// by whatever page a browser is on, which is guarded for sign-ins only.
 func token(r *http.Request) string {
+	if text, ok := r.Context().Value(presentedKey{}).(string); ok {
+		return text
+	}
+	if scheme, text := authorization(r.Header.Get("Authorization")); scheme {
+		return text
+	}
 	cookie, err := r.Cookie(cookieName)
-	if err != nil {
+	if err != nil || strings.HasPrefix(cookie.Value, account.TokenPrefix) {
 		return ""
 	}
 	return cookie.Value
+}
+
+// presentedKey holds the token that a socket came with in its first message.
+type presentedKey struct{}
+
+func withPresented(ctx context.Context, token string) context.Context {
+	return context.WithValue(ctx, presentedKey{}, token)
+}
+
+// site is the origin under which the caller reaches the site.
+func (v *viewers) site(r *http.Request) string {
+	if v.config.URL != "" {
+		return string(v.config.URL)
+	}
+	o := v.origin(r)
+	if o.secure {
+		return "https://" + o.host
+	}
+	return "http://" + o.host
 }
 
 // identify is who asks. A token that nobody holds makes a visitor: a browser
@@ -153,7 +181,7 @@ func (v *viewers) watch(ctx context.Context, r *http.Request, stopping <-chan st
 	viewer := auth.Of(r.Context())
 	var ended <-chan struct{}
 	if viewer.SignedIn() {
-		ended = v.accounts.Ended(viewer.SessionID)
+		ended = v.accounts.Ended(viewer.Credential())
 	}
 	ticker := time.NewTicker(v.ping)
 	defer ticker.Stop()
@@ -190,12 +218,25 @@ func (v *viewers) watch(ctx context.Context, r *http.Request, stopping <-chan st
 	}
 }
 
-// bearer says whether a request tries to sign in by a token of the kinds that
-// are reserved for access tokens. Basic and others may belong to a proxy.
-func bearer(header string) bool {
-	scheme, _, _ := strings.Cut(strings.TrimSpace(header), " ")
-	return strings.EqualFold(scheme, "Bearer") || strings.EqualFold(scheme, "Token")
+// authorization says whether a header carries an access token, by the schemes
+// that are ours, and which: "" for what cannot be one. Basic and others may
+// belong to a proxy.
+func authorization(header string) (ours bool, token string) {
+	scheme, text, _ := strings.Cut(strings.TrimSpace(header), " ")
+	if !strings.EqualFold(scheme, "Bearer") && !strings.EqualFold(scheme, "Token") {
+		return false, ""
+	}
+	text = strings.TrimSpace(text)
+	if !strings.HasPrefix(text, account.TokenPrefix) || len(text) > maxToken {
+		return true, ""
+	}
+	return true, text
 }
+
+// maxToken bounds what is looked up, in bytes.
+const maxToken = 256
+
+var errBadToken = fault.New(fault.Unauthenticated, "This access token does not hold: it was revoked, is over or was never made.")
 
 // sameOrigin says whether a page of the request's Origin may open a socket.
 // Requests that do not come from a browser name none.

@@ -215,8 +215,7 @@ func (s *socket) init(m message, late *time.Timer) bool {
 	}
 	for key, value := range payload {
 		text, _ := value.(string)
-		if strings.EqualFold(key, "Authorization") && bearer(text) {
-			s.end(closeUnauthorized, "Access tokens are not taken yet")
+		if ours, token := authorization(text); ours && strings.EqualFold(key, "Authorization") && !s.present(token) {
 			return false
 		}
 	}
@@ -226,6 +225,22 @@ func (s *socket) init(m message, late *time.Timer) bool {
 		s.send(message{Type: "ka"})
 	}
 	s.ready.Store(true)
+	return true
+}
+
+// present makes the holder of an access token the one who asks from now on;
+// false ends the socket.
+func (s *socket) present(token string) bool {
+	ctx := withPresented(s.request.Context(), token)
+	viewer, err := s.api.viewers.identify(ctx, s.request.WithContext(ctx))
+	if err != nil || !viewer.SignedIn() {
+		s.end(closeUnauthorized, "This access token does not hold")
+		return false
+	}
+	s.request = s.request.WithContext(auth.With(ctx, viewer))
+	s.running.Go(func() {
+		s.api.viewers.watch(s.work, s.request, nil, func() {}, func(error) { s.end(closeSignedOut, "Signed out") })
+	})
 	return true
 }
 

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/cookiejar"
-	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -328,67 +327,4 @@ func TestKilledInTheMiddleOfTenCreations(t *testing.T) {
 	states, err = dockertest.Engine(t, p.instance).List(context.Background())
 	require.NoError(t, err)
 	require.Len(t, states, len(inEngine))
-}
-
-func TestQuotasAndOthersObjects(t *testing.T) {
-	p := build(t)
-	p.start()
-	admin, ann, ben := p.client(), p.client(), p.client()
-	admin.register("root")
-	annUser, _ := ann.register("ann"), ben.register("ben")
-	image := ann.readyImage()
-	set := `mutation($id: ID!, $input: QuotaInput!) { setQuota(userId: $id, input: $input) { quota { maxContainers maxCpu maxMemory maxImages } } }`
-
-	t.Run("D03 a new account has the default quota and works within it", func(t *testing.T) {
-		require.Equal(t, quota{MaxContainers: 20, MaxImages: 20, MaxCPU: 20, MaxMemory: 4 << 30}, annUser.User.Quota)
-		require.Empty(t, ann.ask(createQuery, box(image, "mine")).Errors)
-	})
-	t.Run("D01 nobody but an administrator changes a quota", func(t *testing.T) {
-		a := ann.ask(set, map[string]any{"id": annUser.User.ID, "input": map[string]any{"maxCpu": 100}})
-		require.Equal(t, "FORBIDDEN", a.code())
-		require.Equal(t, "UNAUTHENTICATED", p.client().ask(set, map[string]any{"id": annUser.User.ID, "input": map[string]any{"maxCpu": 100}}).code())
-	})
-	t.Run("D02 a partial change leaves the other limits", func(t *testing.T) {
-		type payload struct{ Quota quota }
-		got := must[payload](admin, "setQuota", set, map[string]any{"id": annUser.User.ID, "input": map[string]any{"maxCpu": 1.5}})
-		require.Equal(t, quota{MaxContainers: 20, MaxImages: 20, MaxCPU: 1.5, MaxMemory: 4 << 30}, got.Quota)
-	})
-	t.Run("D15 without a sign-in everything else is refused", func(t *testing.T) {
-		for _, query := range []string{
-			listQuery, `{ images { totalCount } }`, `{ users { totalCount } }`, `{ imageCatalogue { name } }`, `{ system { version } }`,
-			`{ node(id: "` + annUser.User.ID + `") { id } }`, `mutation { logout }`, `mutation { removeContainer(id: "ctr_1") { container { id } } }`,
-		} {
-			require.Equal(t, "UNAUTHENTICATED", p.client().ask(query, nil).code(), query)
-		}
-		require.Equal(t, "null", string(p.client().ask(`{ viewer { id } }`, nil).Data["viewer"]))
-	})
-	t.Run("what is somebody else's is not there", func(t *testing.T) {
-		mine := must[listed](ann, "containers", listQuery, nil).Edges[0].Node.ID
-		require.Empty(t, must[listed](ben, "containers", listQuery, nil).Edges)
-		require.Equal(t, "null", string(ben.ask(`query($id: ID!) { node(id: $id) { id } }`, map[string]any{"id": mine}).Data["node"]))
-		a := ben.ask(`mutation($id: ID!) { removeContainer(id: $id) { container { id } } }`, map[string]any{"id": mine})
-		require.Equal(t, "NOT_FOUND", a.code())
-		none := ben.ask(`mutation($id: ID!) { removeContainer(id: $id) { container { id } } }`, map[string]any{"id": "ctr_none"})
-		require.Equal(t, strings.ReplaceAll(none.Errors[0].Message, "ctr_none", mine), a.Errors[0].Message, "the words tell nothing")
-		require.Len(t, must[listed](admin, "containers", listQuery, nil).Edges, 1)
-	})
-	t.Run("D34 nothing secret stands in the data or the log", func(t *testing.T) {
-		address, err := url.Parse(p.url)
-		require.NoError(t, err)
-		jar := ann.Jar.Cookies(address)
-		require.Len(t, jar, 1)
-		p.end(os.Interrupt)
-		files, err := filepath.Glob(filepath.Join(p.data, "*"))
-		require.NoError(t, err)
-		require.NotEmpty(t, files)
-		written := []byte(p.written())
-		for _, file := range files {
-			content, err := os.ReadFile(file)
-			require.NoError(t, err)
-			written = append(written, content...)
-		}
-		for _, secret := range []string{"correct horse battery", jar[0].Value} {
-			require.False(t, bytes.Contains(written, []byte(secret)), "a secret was written")
-		}
-	})
 }

@@ -8,15 +8,18 @@ import (
 
 	"entgo.io/ent/dialect/sql"
 	"github.com/mlride/mlride/ent"
+	"github.com/mlride/mlride/ent/accesstoken"
 	"github.com/mlride/mlride/ent/auditevent"
 	"github.com/mlride/mlride/ent/container"
 	"github.com/mlride/mlride/ent/containerevent"
 	"github.com/mlride/mlride/ent/device"
 	"github.com/mlride/mlride/ent/host"
 	"github.com/mlride/mlride/ent/image"
+	"github.com/mlride/mlride/ent/invitation"
 	"github.com/mlride/mlride/ent/mount"
 	"github.com/mlride/mlride/ent/predicate"
 	"github.com/mlride/mlride/ent/quota"
+	"github.com/mlride/mlride/ent/quotarequest"
 	"github.com/mlride/mlride/ent/session"
 	"github.com/mlride/mlride/ent/usagerecord"
 	"github.com/mlride/mlride/ent/user"
@@ -77,6 +80,33 @@ func (f TraverseFunc) Traverse(ctx context.Context, q ent.Query) error {
 		return err
 	}
 	return f(ctx, query)
+}
+
+// The AccessTokenFunc type is an adapter to allow the use of ordinary function as a Querier.
+type AccessTokenFunc func(context.Context, *ent.AccessTokenQuery) (ent.Value, error)
+
+// Query calls f(ctx, q).
+func (f AccessTokenFunc) Query(ctx context.Context, q ent.Query) (ent.Value, error) {
+	if q, ok := q.(*ent.AccessTokenQuery); ok {
+		return f(ctx, q)
+	}
+	return nil, fmt.Errorf("unexpected query type %T. expect *ent.AccessTokenQuery", q)
+}
+
+// The TraverseAccessToken type is an adapter to allow the use of ordinary function as Traverser.
+type TraverseAccessToken func(context.Context, *ent.AccessTokenQuery) error
+
+// Intercept is a dummy implementation of Intercept that returns the next Querier in the pipeline.
+func (f TraverseAccessToken) Intercept(next ent.Querier) ent.Querier {
+	return next
+}
+
+// Traverse calls f(ctx, q).
+func (f TraverseAccessToken) Traverse(ctx context.Context, q ent.Query) error {
+	if q, ok := q.(*ent.AccessTokenQuery); ok {
+		return f(ctx, q)
+	}
+	return fmt.Errorf("unexpected query type %T. expect *ent.AccessTokenQuery", q)
 }
 
 // The AuditEventFunc type is an adapter to allow the use of ordinary function as a Querier.
@@ -241,6 +271,33 @@ func (f TraverseImage) Traverse(ctx context.Context, q ent.Query) error {
 	return fmt.Errorf("unexpected query type %T. expect *ent.ImageQuery", q)
 }
 
+// The InvitationFunc type is an adapter to allow the use of ordinary function as a Querier.
+type InvitationFunc func(context.Context, *ent.InvitationQuery) (ent.Value, error)
+
+// Query calls f(ctx, q).
+func (f InvitationFunc) Query(ctx context.Context, q ent.Query) (ent.Value, error) {
+	if q, ok := q.(*ent.InvitationQuery); ok {
+		return f(ctx, q)
+	}
+	return nil, fmt.Errorf("unexpected query type %T. expect *ent.InvitationQuery", q)
+}
+
+// The TraverseInvitation type is an adapter to allow the use of ordinary function as Traverser.
+type TraverseInvitation func(context.Context, *ent.InvitationQuery) error
+
+// Intercept is a dummy implementation of Intercept that returns the next Querier in the pipeline.
+func (f TraverseInvitation) Intercept(next ent.Querier) ent.Querier {
+	return next
+}
+
+// Traverse calls f(ctx, q).
+func (f TraverseInvitation) Traverse(ctx context.Context, q ent.Query) error {
+	if q, ok := q.(*ent.InvitationQuery); ok {
+		return f(ctx, q)
+	}
+	return fmt.Errorf("unexpected query type %T. expect *ent.InvitationQuery", q)
+}
+
 // The MountFunc type is an adapter to allow the use of ordinary function as a Querier.
 type MountFunc func(context.Context, *ent.MountQuery) (ent.Value, error)
 
@@ -293,6 +350,33 @@ func (f TraverseQuota) Traverse(ctx context.Context, q ent.Query) error {
 		return f(ctx, q)
 	}
 	return fmt.Errorf("unexpected query type %T. expect *ent.QuotaQuery", q)
+}
+
+// The QuotaRequestFunc type is an adapter to allow the use of ordinary function as a Querier.
+type QuotaRequestFunc func(context.Context, *ent.QuotaRequestQuery) (ent.Value, error)
+
+// Query calls f(ctx, q).
+func (f QuotaRequestFunc) Query(ctx context.Context, q ent.Query) (ent.Value, error) {
+	if q, ok := q.(*ent.QuotaRequestQuery); ok {
+		return f(ctx, q)
+	}
+	return nil, fmt.Errorf("unexpected query type %T. expect *ent.QuotaRequestQuery", q)
+}
+
+// The TraverseQuotaRequest type is an adapter to allow the use of ordinary function as Traverser.
+type TraverseQuotaRequest func(context.Context, *ent.QuotaRequestQuery) error
+
+// Intercept is a dummy implementation of Intercept that returns the next Querier in the pipeline.
+func (f TraverseQuotaRequest) Intercept(next ent.Querier) ent.Querier {
+	return next
+}
+
+// Traverse calls f(ctx, q).
+func (f TraverseQuotaRequest) Traverse(ctx context.Context, q ent.Query) error {
+	if q, ok := q.(*ent.QuotaRequestQuery); ok {
+		return f(ctx, q)
+	}
+	return fmt.Errorf("unexpected query type %T. expect *ent.QuotaRequestQuery", q)
 }
 
 // The SessionFunc type is an adapter to allow the use of ordinary function as a Querier.
@@ -406,6 +490,8 @@ func (f TraverseVolume) Traverse(ctx context.Context, q ent.Query) error {
 // NewQuery returns the generic Query interface for the given typed query.
 func NewQuery(q ent.Query) (Query, error) {
 	switch q := q.(type) {
+	case *ent.AccessTokenQuery:
+		return &query[*ent.AccessTokenQuery, predicate.AccessToken, accesstoken.OrderOption]{typ: ent.TypeAccessToken, tq: q}, nil
 	case *ent.AuditEventQuery:
 		return &query[*ent.AuditEventQuery, predicate.AuditEvent, auditevent.OrderOption]{typ: ent.TypeAuditEvent, tq: q}, nil
 	case *ent.ContainerQuery:
@@ -418,10 +504,14 @@ func NewQuery(q ent.Query) (Query, error) {
 		return &query[*ent.HostQuery, predicate.Host, host.OrderOption]{typ: ent.TypeHost, tq: q}, nil
 	case *ent.ImageQuery:
 		return &query[*ent.ImageQuery, predicate.Image, image.OrderOption]{typ: ent.TypeImage, tq: q}, nil
+	case *ent.InvitationQuery:
+		return &query[*ent.InvitationQuery, predicate.Invitation, invitation.OrderOption]{typ: ent.TypeInvitation, tq: q}, nil
 	case *ent.MountQuery:
 		return &query[*ent.MountQuery, predicate.Mount, mount.OrderOption]{typ: ent.TypeMount, tq: q}, nil
 	case *ent.QuotaQuery:
 		return &query[*ent.QuotaQuery, predicate.Quota, quota.OrderOption]{typ: ent.TypeQuota, tq: q}, nil
+	case *ent.QuotaRequestQuery:
+		return &query[*ent.QuotaRequestQuery, predicate.QuotaRequest, quotarequest.OrderOption]{typ: ent.TypeQuotaRequest, tq: q}, nil
 	case *ent.SessionQuery:
 		return &query[*ent.SessionQuery, predicate.Session, session.OrderOption]{typ: ent.TypeSession, tq: q}, nil
 	case *ent.UsageRecordQuery:

@@ -8,6 +8,38 @@ import (
 )
 
 var (
+	// AccessTokensColumns holds the columns for the "access_tokens" table.
+	AccessTokensColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeString},
+		{Name: "name", Type: field.TypeString},
+		{Name: "token_hash", Type: field.TypeString, Unique: true},
+		{Name: "read_only", Type: field.TypeBool, Default: false},
+		{Name: "expires_at", Type: field.TypeTime, Nullable: true},
+		{Name: "last_used_at", Type: field.TypeTime, Nullable: true},
+		{Name: "created_at", Type: field.TypeTime},
+		{Name: "user_id", Type: field.TypeString},
+	}
+	// AccessTokensTable holds the schema information for the "access_tokens" table.
+	AccessTokensTable = &schema.Table{
+		Name:       "access_tokens",
+		Columns:    AccessTokensColumns,
+		PrimaryKey: []*schema.Column{AccessTokensColumns[0]},
+		ForeignKeys: []*schema.ForeignKey{
+			{
+				Symbol:     "access_tokens_users_access_tokens",
+				Columns:    []*schema.Column{AccessTokensColumns[7]},
+				RefColumns: []*schema.Column{UsersColumns[0]},
+				OnDelete:   schema.Cascade,
+			},
+		},
+		Indexes: []*schema.Index{
+			{
+				Name:    "accesstoken_user_id_name",
+				Unique:  true,
+				Columns: []*schema.Column{AccessTokensColumns[7], AccessTokensColumns[1]},
+			},
+		},
+	}
 	// AuditEventsColumns holds the columns for the "audit_events" table.
 	AuditEventsColumns = []*schema.Column{
 		{Name: "id", Type: field.TypeString},
@@ -296,6 +328,39 @@ var (
 			},
 		},
 	}
+	// InvitationsColumns holds the columns for the "invitations" table.
+	InvitationsColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeString},
+		{Name: "code_hash", Type: field.TypeString, Unique: true},
+		{Name: "note", Type: field.TypeString, Nullable: true},
+		{Name: "uses", Type: field.TypeInt, Default: 0},
+		{Name: "max_uses", Type: field.TypeInt},
+		{Name: "expires_at", Type: field.TypeTime, Nullable: true},
+		{Name: "quota", Type: field.TypeJSON, Nullable: true},
+		{Name: "created_at", Type: field.TypeTime},
+		{Name: "created_by_id", Type: field.TypeString, Nullable: true},
+	}
+	// InvitationsTable holds the schema information for the "invitations" table.
+	InvitationsTable = &schema.Table{
+		Name:       "invitations",
+		Columns:    InvitationsColumns,
+		PrimaryKey: []*schema.Column{InvitationsColumns[0]},
+		ForeignKeys: []*schema.ForeignKey{
+			{
+				Symbol:     "invitations_users_invitations",
+				Columns:    []*schema.Column{InvitationsColumns[8]},
+				RefColumns: []*schema.Column{UsersColumns[0]},
+				OnDelete:   schema.SetNull,
+			},
+		},
+		Indexes: []*schema.Index{
+			{
+				Name:    "invitation_created_at_id",
+				Unique:  false,
+				Columns: []*schema.Column{InvitationsColumns[7], InvitationsColumns[0]},
+			},
+		},
+	}
 	// MountsColumns holds the columns for the "mounts" table.
 	MountsColumns = []*schema.Column{
 		{Name: "id", Type: field.TypeString},
@@ -366,6 +431,48 @@ var (
 				Columns:    []*schema.Column{QuotaColumns[15]},
 				RefColumns: []*schema.Column{UsersColumns[0]},
 				OnDelete:   schema.Cascade,
+			},
+		},
+	}
+	// QuotaRequestsColumns holds the columns for the "quota_requests" table.
+	QuotaRequestsColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeString},
+		{Name: "limits", Type: field.TypeJSON},
+		{Name: "reason", Type: field.TypeString, Nullable: true},
+		{Name: "status", Type: field.TypeEnum, Enums: []string{"OPEN", "GRANTED", "DECLINED", "REPLACED"}, Default: "OPEN"},
+		{Name: "answer", Type: field.TypeString, Nullable: true},
+		{Name: "decided_at", Type: field.TypeTime, Nullable: true},
+		{Name: "created_at", Type: field.TypeTime},
+		{Name: "user_id", Type: field.TypeString},
+	}
+	// QuotaRequestsTable holds the schema information for the "quota_requests" table.
+	QuotaRequestsTable = &schema.Table{
+		Name:       "quota_requests",
+		Columns:    QuotaRequestsColumns,
+		PrimaryKey: []*schema.Column{QuotaRequestsColumns[0]},
+		ForeignKeys: []*schema.ForeignKey{
+			{
+				Symbol:     "quota_requests_users_quota_requests",
+				Columns:    []*schema.Column{QuotaRequestsColumns[7]},
+				RefColumns: []*schema.Column{UsersColumns[0]},
+				OnDelete:   schema.Cascade,
+			},
+		},
+		Indexes: []*schema.Index{
+			{
+				Name:    "quotarequest_created_at_id",
+				Unique:  false,
+				Columns: []*schema.Column{QuotaRequestsColumns[6], QuotaRequestsColumns[0]},
+			},
+			{
+				Name:    "quotarequest_status_created_at_id",
+				Unique:  false,
+				Columns: []*schema.Column{QuotaRequestsColumns[3], QuotaRequestsColumns[6], QuotaRequestsColumns[0]},
+			},
+			{
+				Name:    "quotarequest_user_id_created_at_id",
+				Unique:  false,
+				Columns: []*schema.Column{QuotaRequestsColumns[7], QuotaRequestsColumns[6], QuotaRequestsColumns[0]},
 			},
 		},
 	}
@@ -447,7 +554,11 @@ var (
 		{Name: "nickname", Type: field.TypeString, Nullable: true},
 		{Name: "password_hash", Type: field.TypeString},
 		{Name: "role", Type: field.TypeEnum, Enums: []string{"USER", "ADMIN"}, Default: "USER"},
+		{Name: "must_change_password", Type: field.TypeBool, Default: false},
+		{Name: "avatar", Type: field.TypeString, Nullable: true},
 		{Name: "suspended_at", Type: field.TypeTime, Nullable: true},
+		{Name: "expires_at", Type: field.TypeTime, Nullable: true},
+		{Name: "deletion_scheduled_at", Type: field.TypeTime, Nullable: true},
 		{Name: "last_seen_at", Type: field.TypeTime, Nullable: true},
 		{Name: "created_at", Type: field.TypeTime},
 	}
@@ -460,17 +571,27 @@ var (
 			{
 				Name:    "user_created_at_id",
 				Unique:  false,
-				Columns: []*schema.Column{UsersColumns[10], UsersColumns[0]},
+				Columns: []*schema.Column{UsersColumns[14], UsersColumns[0]},
 			},
 			{
 				Name:    "user_last_seen_at_id",
 				Unique:  false,
-				Columns: []*schema.Column{UsersColumns[9], UsersColumns[0]},
+				Columns: []*schema.Column{UsersColumns[13], UsersColumns[0]},
 			},
 			{
 				Name:    "user_role_created_at_id",
 				Unique:  false,
-				Columns: []*schema.Column{UsersColumns[7], UsersColumns[10], UsersColumns[0]},
+				Columns: []*schema.Column{UsersColumns[7], UsersColumns[14], UsersColumns[0]},
+			},
+			{
+				Name:    "user_deletion_scheduled_at",
+				Unique:  false,
+				Columns: []*schema.Column{UsersColumns[12]},
+			},
+			{
+				Name:    "user_expires_at",
+				Unique:  false,
+				Columns: []*schema.Column{UsersColumns[11]},
 			},
 		},
 	}
@@ -525,14 +646,17 @@ var (
 	}
 	// Tables holds all the tables in the schema.
 	Tables = []*schema.Table{
+		AccessTokensTable,
 		AuditEventsTable,
 		ContainersTable,
 		ContainerEventsTable,
 		DevicesTable,
 		HostsTable,
 		ImagesTable,
+		InvitationsTable,
 		MountsTable,
 		QuotaTable,
+		QuotaRequestsTable,
 		SessionsTable,
 		UsageRecordsTable,
 		UsersTable,
@@ -541,14 +665,17 @@ var (
 )
 
 func init() {
+	AccessTokensTable.ForeignKeys[0].RefTable = UsersTable
 	ContainersTable.ForeignKeys[0].RefTable = ImagesTable
 	ContainersTable.ForeignKeys[1].RefTable = UsersTable
 	ContainerEventsTable.ForeignKeys[0].RefTable = ContainersTable
 	ContainerEventsTable.ForeignKeys[1].RefTable = UsersTable
 	ImagesTable.ForeignKeys[0].RefTable = UsersTable
+	InvitationsTable.ForeignKeys[0].RefTable = UsersTable
 	MountsTable.ForeignKeys[0].RefTable = ContainersTable
 	MountsTable.ForeignKeys[1].RefTable = VolumesTable
 	QuotaTable.ForeignKeys[0].RefTable = UsersTable
+	QuotaRequestsTable.ForeignKeys[0].RefTable = UsersTable
 	SessionsTable.ForeignKeys[0].RefTable = UsersTable
 	VolumesTable.ForeignKeys[0].RefTable = UsersTable
 }

@@ -21,7 +21,11 @@ func (User) Fields() []ent.Field {
 		field.String("nickname").Optional().Nillable(),
 		field.String("password_hash").Sensitive().Comment("argon2id with its parameters."),
 		field.Enum("role").NamedValues("User", "USER", "Admin", "ADMIN").Default("USER"),
+		field.Bool("must_change_password").Default(false).Comment("The password is a one-time password."),
+		field.String("avatar").Optional().Nillable().Comment("The name of the picture's file."),
 		field.Time("suspended_at").Optional().Nillable(),
+		field.Time("expires_at").Optional().Nillable().Comment("The account ends then."),
+		field.Time("deletion_scheduled_at").Optional().Nillable().Comment("The account is deleted, and everything of it goes then."),
 		field.Time("last_seen_at").Optional().Nillable(),
 		createdAt(),
 	}
@@ -32,6 +36,9 @@ func (User) Edges() []ent.Edge {
 	return []ent.Edge{
 		edge.To("quota", Quota.Type).Unique().Annotations(cascade()),
 		edge.To("sessions", Session.Type).Annotations(cascade()),
+		edge.To("access_tokens", AccessToken.Type).Annotations(cascade()),
+		edge.To("quota_requests", QuotaRequest.Type).Annotations(cascade()),
+		edge.To("invitations", Invitation.Type).Annotations(setNull()),
 		edge.To("images", Image.Type).Annotations(setNull()),
 		edge.To("containers", Container.Type),
 		edge.To("volumes", Volume.Type),
@@ -44,5 +51,7 @@ func (User) Indexes() []ent.Index {
 		index.Fields("created_at", "id"),
 		index.Fields("last_seen_at", "id"),
 		index.Fields("role", "created_at", "id"),
+		index.Fields("deletion_scheduled_at"),
+		index.Fields("expires_at"),
 	}
 }

@@ -9,12 +9,23 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/99designs/gqlgen/graphql"
 	"github.com/mlride/mlride/ent"
+	"github.com/mlride/mlride/ent/auditevent"
 	"github.com/mlride/mlride/ent/container"
 	"github.com/mlride/mlride/ent/image"
 	"github.com/mlride/mlride/ent/record"
 	"github.com/mlride/mlride/ent/user"
+	"github.com/mlride/mlride/graph/scalar"
 )
+
+// An access token that was made.
+type AccessTokenPayload struct {
+	// The token as it is now.
+	AccessToken *ent.AccessToken `json:"accessToken"`
+	// What the program sends: mlr_… It is shown this once.
+	Secret string `json:"secret"`
+}
 
 // Can I, and if not, why not, and what would fit?
 type Admission struct {
@@ -46,6 +57,40 @@ type AdmissionProblem struct {
 	Requested *float64 `json:"requested,omitempty"`
 }
 
+// A page of the audit trail.
+type AuditEventConnection struct {
+	// The events of this page, each with its cursor.
+	Edges []*AuditEventEdge `json:"edges"`
+	// Where this page stands.
+	PageInfo *PageInfo `json:"pageInfo"`
+	// How many there are in all, exact up to 1,000 and 1,001 when there are more. Counted only when asked for.
+	TotalCount int `json:"totalCount"`
+}
+
+// An event on a page of the audit trail.
+type AuditEventEdge struct {
+	// The place of this event.
+	Cursor string `json:"cursor"`
+	// The event.
+	Node *ent.AuditEvent `json:"node"`
+}
+
+// Which events to show. All that is given must hold.
+type AuditFilter struct {
+	// Done by this person.
+	ActorID *string `json:"actorId,omitempty"`
+	// This was done; with a full stop at its end, everything that begins so: "account.".
+	Action *string `json:"action,omitempty"`
+	// This came of it.
+	Outcome *auditevent.Outcome `json:"outcome,omitempty"`
+	// Done to this.
+	Target *string `json:"target,omitempty"`
+	// After this instant.
+	After *time.Time `json:"after,omitempty"`
+	// Before this instant.
+	Before *time.Time `json:"before,omitempty"`
+}
+
 // A well-known image that can be pulled with one click.
 type CatalogueEntry struct {
 	// A short name for people.
@@ -58,6 +103,14 @@ type CatalogueEntry struct {
 	MinMemory record.Bytes `json:"minMemory"`
 	// The port that its program listens on, if it has one.
 	Port *int `json:"port,omitempty"`
+}
+
+// A change of the password.
+type ChangePasswordInput struct {
+	// The one that holds now; a one-time password too.
+	CurrentPassword string `json:"currentPassword"`
+	// The one that will hold: see ServerInfo.passwordRules.
+	NewPassword string `json:"newPassword"`
 }
 
 // A change of a container.
@@ -156,6 +209,16 @@ type ContainerStats struct {
 	Pids int `json:"pids"`
 }
 
+// An access token to make.
+type CreateAccessTokenInput struct {
+	// What it is for: 1 to 64 characters, unique among one's own.
+	Name string `json:"name"`
+	// When it ends; absent: never.
+	ExpiresAt *time.Time `json:"expiresAt,omitempty"`
+	// Whether it only reads.
+	ReadOnly bool `json:"readOnly"`
+}
+
 // A container to make.
 type CreateContainerInput struct {
 	// A DNS label: 1 to 63 of a–z, 0–9 and -, neither first nor last a -. Unique among one's own.
@@ -189,10 +252,64 @@ type CreateContainerInput struct {
 	IdempotencyKey *string `json:"idempotencyKey,omitempty"`
 }
 
+// An invitation to make.
+type CreateInvitationInput struct {
+	// Whom or what it is for, up to 200 characters.
+	Note *string `json:"note,omitempty"`
+	// How many accounts may be made with it, 1 to 1000.
+	MaxUses int `json:"maxUses"`
+	// When it ends; absent: never.
+	ExpiresAt *time.Time `json:"expiresAt,omitempty"`
+	// Limits that its accounts get instead of the default quota's.
+	Quota *record.Limits `json:"quota,omitempty"`
+}
+
+// An account to make for somebody.
+type CreateUserInput struct {
+	// 3 to 32 letters a–z A–Z, digits, _ and -, beginning with a letter.
+	Username string `json:"username"`
+	// The address.
+	Email string `json:"email"`
+	// A name for people, in any script, up to 64 characters.
+	Nickname *string `json:"nickname,omitempty"`
+	// What they may do here.
+	Role user.Role `json:"role"`
+	// When the account ends; absent: never.
+	ExpiresAt *time.Time `json:"expiresAt,omitempty"`
+	// Limits instead of the default quota's.
+	Quota *record.Limits `json:"quota,omitempty"`
+}
+
 // A volume to make.
 type CreateVolumeInput struct {
 	// A DNS label: 1 to 63 of a–z, 0–9 and -, neither first nor last a -. Unique among one's own.
 	Name string `json:"name"`
+}
+
+// What the end of a term does, or would do.
+type EndOfTermPayload struct {
+	// Whether nothing was done.
+	DryRun bool `json:"dryRun"`
+	// Each person, in the order given.
+	People []*EndOfTermPerson `json:"people"`
+	// The bytes of all together.
+	Bytes record.Bytes `json:"bytes"`
+}
+
+// What one person holds at the end of a term.
+type EndOfTermPerson struct {
+	// Who, as they are now.
+	User *ent.User `json:"user"`
+	// Containers that will be gone.
+	Containers int `json:"containers"`
+	// Own images, of which those that nobody else uses will be gone.
+	Images int `json:"images"`
+	// Volumes that will be gone, those in the trash too.
+	Volumes int `json:"volumes"`
+	// The bytes of their volumes, as last measured.
+	VolumeBytes record.Bytes `json:"volumeBytes"`
+	// The bytes of everything of theirs, as last measured.
+	Bytes record.Bytes `json:"bytes"`
 }
 
 // The container engine.
@@ -301,6 +418,76 @@ type ImageProgress struct {
 	Layers []*LayerProgress `json:"layers"`
 }
 
+// What is wrong with a line of an import.
+type ImportError struct {
+	// The line in the file; the line of the columns is 1.
+	Line int `json:"line"`
+	// The column; null when it is the whole line.
+	Column *string `json:"column,omitempty"`
+	// For a person.
+	Message string `json:"message"`
+}
+
+// Accounts to make: exactly one of text and file.
+type ImportUsersInput struct {
+	// The content of the CSV file.
+	CSV *string `json:"csv,omitempty"`
+	// The CSV file itself, at most 1 MiB.
+	File *scalar.Upload `json:"file,omitempty"`
+}
+
+// What an import did, or would do.
+type ImportUsersPayload struct {
+	// Whether nothing was done, because that was asked or because lines are wrong.
+	DryRun bool `json:"dryRun"`
+	// The accounts, in the order of the file; empty when lines are wrong.
+	Accounts []*ImportedAccount `json:"accounts"`
+	// Everything that is wrong, in the order of the file.
+	Errors []*ImportError `json:"errors"`
+}
+
+// An account that an import made, or would make.
+type ImportedAccount struct {
+	// Its line in the file; the line of the columns is 1.
+	Line int `json:"line"`
+	// The user name.
+	Username string `json:"username"`
+	// The address.
+	Email string `json:"email"`
+	// The account; null in a dry run.
+	User *ent.User `json:"user,omitempty"`
+	// The password to sign in with once, and to change then. It is shown this once. Null in a dry run.
+	OneTimePassword *string `json:"oneTimePassword,omitempty"`
+}
+
+// A page of invitations.
+type InvitationConnection struct {
+	// The invitations of this page, each with its cursor.
+	Edges []*InvitationEdge `json:"edges"`
+	// Where this page stands.
+	PageInfo *PageInfo `json:"pageInfo"`
+	// How many there are in all, exact up to 1,000 and 1,001 when there are more. Counted only when asked for.
+	TotalCount int `json:"totalCount"`
+}
+
+// An invitation on a page.
+type InvitationEdge struct {
+	// The place of this invitation.
+	Cursor string `json:"cursor"`
+	// The invitation.
+	Node *ent.Invitation `json:"node"`
+}
+
+// An invitation that was made.
+type InvitationPayload struct {
+	// The invitation as it is now.
+	Invitation *ent.Invitation `json:"invitation"`
+	// What RegisterInput.code takes. It is shown this once.
+	Code string `json:"code"`
+	// The page to register on, with the code behind the # where no server sees it.
+	URL string `json:"url"`
+}
+
 // How far one layer has come.
 type LayerProgress struct {
 	// The layer's short id.
@@ -359,28 +546,34 @@ type PullImageInput struct {
 	MinGpu *int `json:"minGpu,omitempty"`
 }
 
-// New limits. Those left out stay.
-type QuotaInput struct {
-	// Containers that exist, 0 to 10000.
-	MaxContainers *int `json:"maxContainers,omitempty"`
-	// Cores, 0 to 10000.
-	MaxCPU *float64 `json:"maxCpu,omitempty"`
-	// Memory.
-	MaxMemory *record.Bytes `json:"maxMemory,omitempty"`
-	// GPUs, 0 to 10000.
-	MaxGpu *int `json:"maxGpu,omitempty"`
-	// Own images, 0 to 10000.
-	MaxImages *int `json:"maxImages,omitempty"`
-	// Own volumes, 0 to 10000.
-	MaxVolumes *int `json:"maxVolumes,omitempty"`
-	// Disk.
-	MaxDisk *record.Bytes `json:"maxDisk,omitempty"`
-}
-
 // A quota that was changed.
 type QuotaPayload struct {
 	// The quota as it is now.
 	Quota *ent.Quota `json:"quota"`
+}
+
+// A page of requests for more quota.
+type QuotaRequestConnection struct {
+	// The requests of this page, each with its cursor.
+	Edges []*QuotaRequestEdge `json:"edges"`
+	// Where this page stands.
+	PageInfo *PageInfo `json:"pageInfo"`
+	// How many there are in all, exact up to 1,000 and 1,001 when there are more. Counted only when asked for.
+	TotalCount int `json:"totalCount"`
+}
+
+// A request for more quota on a page.
+type QuotaRequestEdge struct {
+	// The place of this request.
+	Cursor string `json:"cursor"`
+	// The request.
+	Node *ent.QuotaRequest `json:"node"`
+}
+
+// A request for more quota that was made or decided.
+type QuotaRequestPayload struct {
+	// The request as it is now.
+	QuotaRequest *ent.QuotaRequest `json:"quotaRequest"`
 }
 
 // A new account.
@@ -393,8 +586,24 @@ type RegisterInput struct {
 	Password string `json:"password"`
 	// A name for people, in any script, up to 64 characters.
 	Nickname *string `json:"nickname,omitempty"`
-	// The set-up code that the server printed; needed for the first account off loopback.
+	// An invitation's code; for the first account off loopback the set-up code that the server printed.
 	Code *string `json:"code,omitempty"`
+}
+
+// A request for more quota.
+type RequestQuotaInput struct {
+	// The limits that are asked for; those left out may stay.
+	Limits *record.Limits `json:"limits"`
+	// Why, up to 1000 characters.
+	Reason *string `json:"reason,omitempty"`
+}
+
+// A password that was reset.
+type ResetPasswordPayload struct {
+	// Whose.
+	User *ent.User `json:"user"`
+	// The password to sign in with once, and to change then. It is shown this once.
+	OneTimePassword string `json:"oneTimePassword"`
 }
 
 // Amounts of what can be reserved.
@@ -411,10 +620,17 @@ type ResourceAmounts struct {
 type ServerInfo struct {
 	// Its version.
 	Version string `json:"version"`
-	// Whether anybody may register.
+	// Whether anybody may register, with a code where one is needed.
 	RegistrationOpen bool `json:"registrationOpen"`
-	// Whether registering needs a code: the set-up code that the server printed, for the first account off loopback.
+	// Whether registering needs a code: an invitation's where registrationMode is INVITE; for the first account off loopback
+	// the set-up code that the server printed.
 	RegistrationNeedsCode bool `json:"registrationNeedsCode"`
+	// Who may make an account.
+	RegistrationMode RegistrationMode `json:"registrationMode"`
+	// How long a deleted account can be restored.
+	DeletionGrace record.Duration `json:"deletionGrace"`
+	// The largest picture that uploadAvatar takes.
+	MaxAvatarSize record.Bytes `json:"maxAvatarSize"`
 	// Whom to ask for help, where the operator has said.
 	Contact *string `json:"contact,omitempty"`
 	// The rule for passwords, for a person.
@@ -491,6 +707,28 @@ type UpdateContainerInput struct {
 	RestartPolicy *container.RestartPolicy `json:"restartPolicy,omitempty"`
 }
 
+// Changes to one's own profile. Those left out stay.
+type UpdateProfileInput struct {
+	// A name for people, in any script, up to 64 characters; null or empty for none.
+	Nickname graphql.Omittable[*string] `json:"nickname,omitempty"`
+	// The address.
+	Email *string `json:"email,omitempty"`
+}
+
+// Changes to somebody's account. Those left out stay.
+type UpdateUserInput struct {
+	// What they may do here.
+	Role *user.Role `json:"role,omitempty"`
+	// Whether the account is suspended.
+	Suspended *bool `json:"suspended,omitempty"`
+	// When the account ends; null: never.
+	ExpiresAt graphql.Omittable[*time.Time] `json:"expiresAt,omitempty"`
+	// A name for people; null or empty for none.
+	Nickname graphql.Omittable[*string] `json:"nickname,omitempty"`
+	// The address.
+	Email *string `json:"email,omitempty"`
+}
+
 // Changes to a volume. Those left out stay.
 type UpdateVolumeInput struct {
 	// A new name.
@@ -543,6 +781,10 @@ type UserFilter struct {
 	Role *user.Role `json:"role,omitempty"`
 	// They are suspended, or not.
 	Suspended *bool `json:"suspended,omitempty"`
+	// Their account has ended (expiresAt is past), or not.
+	Expired *bool `json:"expired,omitempty"`
+	// They are deleted and in their grace period, or not.
+	DeletionScheduled *bool `json:"deletionScheduled,omitempty"`
 }
 
 // The order of a list of users.
@@ -557,6 +799,20 @@ type UserOrder struct {
 type UserPayload struct {
 	// The user as it is now.
 	User *ent.User `json:"user"`
+	// Of createUser: the password to sign in with once, and to change then. It is shown this once. Null elsewhere.
+	OneTimePassword *string `json:"oneTimePassword,omitempty"`
+}
+
+// What became of one of several users.
+type UserResult struct {
+	// Whose.
+	ID string `json:"id"`
+	// The user as it is now; null when there is none.
+	User *ent.User `json:"user,omitempty"`
+	// As in errors; null when done.
+	Code *string `json:"code,omitempty"`
+	// For a person; null when done.
+	Message *string `json:"message,omitempty"`
 }
 
 // A page of volumes.
@@ -1006,6 +1262,67 @@ func (e *OrderDirection) UnmarshalJSON(b []byte) error {
 }
 
 func (e OrderDirection) MarshalJSON() ([]byte, error) {
+	var buf bytes.Buffer
+	e.MarshalGQL(&buf)
+	return buf.Bytes(), nil
+}
+
+// Who may make an account.
+type RegistrationMode string
+
+const (
+	// Everybody.
+	RegistrationModeOpen RegistrationMode = "OPEN"
+	// Nobody but administrators for others, and whoever has an invitation.
+	RegistrationModeClosed RegistrationMode = "CLOSED"
+	// Whoever has an invitation.
+	RegistrationModeInvite RegistrationMode = "INVITE"
+)
+
+var AllRegistrationMode = []RegistrationMode{
+	RegistrationModeOpen,
+	RegistrationModeClosed,
+	RegistrationModeInvite,
+}
+
+func (e RegistrationMode) IsValid() bool {
+	switch e {
+	case RegistrationModeOpen, RegistrationModeClosed, RegistrationModeInvite:
+		return true
+	}
+	return false
+}
+
+func (e RegistrationMode) String() string {
+	return string(e)
+}
+
+func (e *RegistrationMode) UnmarshalGQL(v any) error {
+	str, ok := v.(string)
+	if !ok {
+		return fmt.Errorf("enums must be strings")
+	}
+
+	*e = RegistrationMode(str)
+	if !e.IsValid() {
+		return fmt.Errorf("%s is not a valid RegistrationMode", str)
+	}
+	return nil
+}
+
+func (e RegistrationMode) MarshalGQL(w io.Writer) {
+	_, _ = fmt.Fprint(w, strconv.Quote(e.String()))
+}
+
+func (e *RegistrationMode) UnmarshalJSON(b []byte) error {
+	s, err := strconv.Unquote(string(b))
+	if err != nil {
+		return err
+	}
+	return e.UnmarshalGQL(s)
+}
+
+func (e RegistrationMode) MarshalJSON() ([]byte, error) {
 	var buf bytes.Buffer
 	e.MarshalGQL(&buf)
 	return buf.Bytes(), nil

@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/mlride/mlride/ent"
+	"github.com/mlride/mlride/ent/record"
 	"github.com/mlride/mlride/ent/user"
 	"github.com/mlride/mlride/internal/account"
 	"github.com/mlride/mlride/internal/auth"
@@ -56,7 +57,7 @@ func open(t *testing.T, change ...func(*account.Options)) *house {
 	o := account.Options{
 		Client: h.store.Client, Feed: &live.Feed{}, Mode: account.Open, Now: h.now,
 		Log:      slog.New(slog.NewTextHandler(&h.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
-		NewQuota: func(context.Context, *ent.Client, string) error { return nil },
+		NewQuota: func(context.Context, *ent.Client, string, *record.Limits) error { return nil },
 	}
 	for _, c := range change {
 		c(&o)

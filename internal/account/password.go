@@ -7,6 +7,8 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
+	"time"
 	"unicode/utf8"
 
 	"github.com/alexedwards/argon2id"
@@ -18,6 +20,8 @@ import (
 const (
 	minPassword = 8    // characters
 	maxPassword = 1024 // bytes: hashing must not become a way to keep the server busy
+	// maxWaiting is how many wait for their turn to be hashed at most.
+	maxWaiting = 1000
 	// minEntropy in bits, as go-password-validator counts it.
 	minEntropy = 50
 )
@@ -50,7 +54,8 @@ var parameters = &argon2id.Params{Memory: 19 * 1024, Iterations: 2, Parallelism:
 // hasher bounds how many passwords are hashed at once: each takes 19 MiB, and a
 // flood of sign-ins must not take the memory.
 type hasher struct {
-	slots chan struct{}
+	slots   chan struct{}
+	waiting *atomic.Int64
 	// nobody gives the hash that an unknown name is compared with, so that it
 	// takes as long as a known one. It is made at the first sign-in, whoever's:
 	// making it takes memory that a server at rest need not have.
@@ -59,12 +64,19 @@ type hasher struct {
 
 func newHasher() hasher {
 	return hasher{
-		slots:  make(chan struct{}, runtime.GOMAXPROCS(0)),
-		nobody: sync.OnceValues(func() (string, error) { return argon2id.CreateHash("nobody's", parameters) }),
+		waiting: &atomic.Int64{},
+		slots:   make(chan struct{}, runtime.GOMAXPROCS(0)),
+		nobody:  sync.OnceValues(func() (string, error) { return argon2id.CreateHash("nobody's", parameters) }),
 	}
 }
 
+// enter waits for one's turn, in the order of coming.
 func (h hasher) enter(ctx context.Context) error {
+	if h.waiting.Add(1) > maxWaiting {
+		h.waiting.Add(-1)
+		return fault.New(fault.RateLimited, "Too many people sign in at this moment. Try again shortly.").After(time.Second)
+	}
+	defer h.waiting.Add(-1)
 	select {
 	case h.slots <- struct{}{}:
 		return nil
@@ -82,11 +94,16 @@ func (h hasher) hash(ctx context.Context, password string) (string, error) {
 }
 
 // matches compares in the time that a comparison takes, whoever it is about.
-func (h hasher) matches(ctx context.Context, password, hash string) (ok, outdated bool, err error) {
+// slow is asked again once it is this one's turn: many tries at once must not
+// all pass a question that was answered before the first of them failed.
+func (h hasher) matches(ctx context.Context, password, hash string, slow func() error) (ok, outdated bool, err error) {
 	if err := h.enter(ctx); err != nil {
 		return false, false, err
 	}
 	defer func() { <-h.slots }()
+	if err := slow(); err != nil {
+		return false, false, err
+	}
 	nobody, err := h.nobody()
 	if err != nil {
 		return false, false, err

@@ -11,6 +11,7 @@ import (
 
 	"github.com/mlride/mlride/ent"
 	"github.com/mlride/mlride/ent/auditevent"
+	"github.com/mlride/mlride/ent/record"
 	"github.com/mlride/mlride/ent/user"
 	"github.com/mlride/mlride/internal/audit"
 	"github.com/mlride/mlride/internal/auth"
@@ -43,24 +44,39 @@ const (
 
 func (in Input) check() error {
 	var check fault.Check
-	check.That(usernameForm.MatchString(in.Username), "username", "format",
-		"A user name is 3 to 32 letters a–z, digits, _ and -, and begins with a letter. The nickname takes any script.")
-	address, err := mail.ParseAddress(in.Email)
-	check.That(err == nil && address.Address == in.Email && len(in.Email) <= maxEmail, "email", "format", "That is not an address such as ann@example.org.")
+	checkUsername(&check, in.Username)
+	checkEmail(&check, in.Email)
 	checkPassword(&check, "password", in.Password, in.Username)
-	check.That(in.Nickname == nil || utf8.ValidString(*in.Nickname) && utf8.RuneCountInString(*in.Nickname) <= maxNickname,
-		"nickname", "length", "A nickname has at most %d characters.", maxNickname)
+	checkNickname(&check, in.Nickname)
 	return check.Err()
 }
 
+func checkUsername(check *fault.Check, name string) {
+	check.That(usernameForm.MatchString(name), "username", "format",
+		"A user name is 3 to 32 letters a–z, digits, _ and -, and begins with a letter. The nickname takes any script.")
+}
+
+func checkEmail(check *fault.Check, text string) {
+	address, err := mail.ParseAddress(text)
+	check.That(err == nil && address.Address == text && len(text) <= maxEmail, "email", "format", "That is not an address such as ann@example.org.")
+}
+
+func checkNickname(check *fault.Check, name *string) {
+	check.That(name == nil || utf8.ValidString(*name) && utf8.RuneCountInString(*name) <= maxNickname,
+		"nickname", "length", "A nickname has at most %d characters.", maxNickname)
+}
+
 // RegistrationOpen says whether anybody may register now, and whether that
-// needs the set-up code.
+// needs a code: an invitation's or the set-up code.
 func (s *Service) RegistrationOpen(ctx context.Context) (open, needsCode bool, err error) {
 	first, err := s.nobodyYet(ctx, s.Client)
 	if err != nil {
 		return false, false, err
 	}
-	return s.Mode == Open || first, first && s.SetupCode != "", nil
+	if first {
+		return true, s.SetupCode != "", nil
+	}
+	return s.Mode != Closed, s.Mode == Invite, nil
 }
 
 func (s *Service) nobodyYet(ctx context.Context, client *ent.Client) (bool, error) {
@@ -68,83 +84,152 @@ func (s *Service) nobodyYet(ctx context.Context, client *ent.Client) (bool, erro
 	return !exist, err
 }
 
+func (s *Service) closed() error {
+	if s.Mode == Invite {
+		return fault.New(fault.Forbidden, "Registration needs an invitation here.%s", s.askWhom())
+	}
+	return fault.New(fault.Forbidden, "Registration is closed here.%s", s.askWhom())
+}
+
 // Register makes an account and signs in. The first account administers; it may
-// be made whatever the mode, with the set-up code where one is needed.
+// be made whatever the mode, with the set-up code where one is needed. Later
+// ones may where registration is open, and everywhere with an invitation.
 func (s *Service) Register(ctx context.Context, in Input) (*Signed, error) {
-	open, needsCode, err := s.RegistrationOpen(ctx)
+	first, err := s.nobodyYet(ctx, s.Client)
 	if err != nil {
 		return nil, err
 	}
-	if !open {
-		return nil, fault.New(fault.Forbidden, "Registration is closed here.%s", s.askWhom())
+	if !first && s.Mode != Open && (in.Code == nil || *in.Code == "") {
+		return nil, s.closed()
 	}
 	if err := in.check(); err != nil {
 		return nil, err
 	}
-	if needsCode && (in.Code == nil || subtle.ConstantTimeCompare([]byte(*in.Code), []byte(s.SetupCode)) != 1) {
-		var check fault.Check
-		check.That(false, "code", "setupCode", "The first account needs the set-up code that the server printed when it started.")
-		return nil, check.Err()
+	if first && s.SetupCode != "" && (in.Code == nil || subtle.ConstantTimeCompare([]byte(*in.Code), []byte(s.SetupCode)) != 1) {
+		return nil, badCode("setupCode", "The first account needs the set-up code that the server printed when it started.")
+	}
+	if !first && s.Mode != Open { // before the hashing, which is dear
+		if err := s.checkInvitation(ctx, s.Client, *in.Code); err != nil {
+			return nil, err
+		}
 	}
 	hash, err := s.hashing.hash(ctx, in.Password)
 	if err != nil {
 		return nil, err
 	}
 	signed := &Signed{}
-	err = store.Tx(ctx, s.Client, func(tx *ent.Client) error { return s.insert(ctx, tx, in, hash, signed) })
+	err = store.Tx(ctx, s.Client, func(tx *ent.Client) error { return s.register(ctx, tx, in, hash, signed) })
 	if err != nil {
 		return nil, err
 	}
 	signed.User = signed.User.Unwrap()
-	s.Feed.Publish(live.Change{Kind: live.User, ID: signed.User.ID, Owner: signed.User.ID, Op: live.Created})
+	s.tell(signed.User.ID, live.Created)
 	return signed, nil
 }
 
-func (s *Service) insert(ctx context.Context, tx *ent.Client, in Input, hash string, signed *Signed) error {
-	sys := auth.AsSystem(ctx)
+func badCode(rule, message string) error {
+	var check fault.Check
+	check.That(false, "code", rule, "%s", message)
+	return check.Err()
+}
+
+func (s *Service) tell(id string, op live.Op) {
+	s.Feed.Publish(live.Change{Kind: live.User, ID: id, Owner: id, Op: op})
+}
+
+func (s *Service) register(ctx context.Context, tx *ent.Client, in Input, hash string, signed *Signed) error {
 	first, err := s.nobodyYet(ctx, tx)
 	if err != nil {
 		return err
 	}
-	if !first && s.Mode != Open { // somebody was faster with the first account
-		return fault.New(fault.Forbidden, "Registration is closed here.%s", s.askWhom())
+	n := newcomer{
+		username: in.Username, email: in.Email, nickname: in.Nickname, hash: hash, role: user.RoleUser, here: true,
 	}
-	if err := taken(sys, tx, in); err != nil {
-		return err
+	detail := ""
+	switch {
+	case first:
+		n.role = user.RoleAdmin
+	case in.Code != nil && *in.Code != "": // also where registration is open: it may come with a quota
+		invitation, err := s.useInvitation(ctx, tx, *in.Code)
+		if err != nil && s.Mode == Open {
+			break // a code is not needed, and nothing is lost by a wrong one
+		}
+		if err != nil {
+			return err
+		}
+		n.quota, detail = invitation.Quota, "invitation "+invitation.ID
+	case s.Mode != Open: // somebody was faster with the first account
+		return s.closed()
 	}
-	create := tx.User.Create().
-		SetUsername(in.Username).SetUsernameKey(strings.ToLower(in.Username)).
-		SetEmail(in.Email).SetEmailKey(strings.ToLower(in.Email)).
-		SetNillableNickname(in.Nickname).SetPasswordHash(hash).SetLastSeenAt(s.Now().UTC())
-	if first {
-		create.SetRole(user.RoleAdmin)
-	}
-	if signed.User, err = create.Save(sys); err != nil {
-		return err
-	}
-	if err := s.NewQuota(ctx, tx, signed.User.ID); err != nil {
+	if signed.User, err = s.insert(ctx, tx, n); err != nil {
 		return err
 	}
 	if err := s.begin(ctx, tx, signed); err != nil {
 		return err
 	}
-	return audit.Record(ctx, tx, audit.Entry{Action: "account.register", Actor: signed.User, Target: signed.User.ID, TargetName: signed.User.Username})
+	return audit.Record(ctx, tx, audit.Entry{
+		Action: "account.register", Actor: signed.User, Target: signed.User.ID, TargetName: signed.User.Username, Detail: detail,
+	})
 }
 
-func taken(sys context.Context, tx *ent.Client, in Input) error {
-	name, err := tx.User.Query().Where(user.UsernameKey(strings.ToLower(in.Username))).Exist(sys)
+// newcomer is the row of an account to come.
+type newcomer struct {
+	username, email string
+	nickname        *string
+	hash            string
+	role            user.Role
+	expires         *time.Time
+	oneTime         bool
+	// here says that the person is here as the account is made.
+	here  bool
+	quota *record.Limits
+}
+
+// insert makes the row of an account with its quota.
+func (s *Service) insert(ctx context.Context, tx *ent.Client, n newcomer) (*ent.User, error) {
+	sys := auth.AsSystem(ctx)
+	if err := free(sys, tx, "", n.username, n.email); err != nil {
+		return nil, err
+	}
+	if n.nickname != nil && *n.nickname == "" {
+		n.nickname = nil
+	}
+	create := tx.User.Create().
+		SetUsername(n.username).SetUsernameKey(strings.ToLower(n.username)).
+		SetEmail(n.email).SetEmailKey(strings.ToLower(n.email)).
+		SetNillableNickname(n.nickname).SetPasswordHash(n.hash).SetRole(n.role).
+		SetMustChangePassword(n.oneTime).SetNillableExpiresAt(n.expires)
+	if n.here {
+		create.SetLastSeenAt(s.Now().UTC())
+	}
+	row, err := create.Save(sys)
+	if err != nil {
+		return nil, err
+	}
+	return row, s.NewQuota(ctx, tx, row.ID, n.quota)
+}
+
+// free refuses a name or an address that somebody else than except has. An
+// empty one is not asked about.
+func free(sys context.Context, tx *ent.Client, except, username, email string) error {
+	if username != "" {
+		taken, err := tx.User.Query().Where(user.UsernameKey(strings.ToLower(username)), user.IDNEQ(except)).Exist(sys)
+		if err != nil {
+			return err
+		}
+		if taken {
+			return fault.New(fault.Conflict, "The user name %s is taken.", username).With("field", "username")
+		}
+	}
+	if email == "" {
+		return nil
+	}
+	taken, err := tx.User.Query().Where(user.EmailKey(strings.ToLower(email)), user.IDNEQ(except)).Exist(sys)
 	if err != nil {
 		return err
 	}
-	if name {
-		return fault.New(fault.Conflict, "The user name %s is taken.", in.Username).With("field", "username")
-	}
-	address, err := tx.User.Query().Where(user.EmailKey(strings.ToLower(in.Email))).Exist(sys)
-	if err != nil {
-		return err
-	}
-	if address {
-		return fault.New(fault.Conflict, "There is an account with this address already. Sign in instead.").With("field", "email")
+	if taken {
+		return fault.New(fault.Conflict, "There is an account with this address already.").With("field", "email")
 	}
 	return nil
 }
@@ -152,68 +237,134 @@ func taken(sys context.Context, tx *ent.Client, in Input) error {
 // Login signs in by user name or address. Whether the name is unknown or the
 // password wrong, the answer and the time it takes are the same.
 func (s *Service) Login(ctx context.Context, login, password string) (*Signed, error) {
+	p, err := s.prove(ctx, login, password, "account.login")
+	if err != nil {
+		return nil, err
+	}
+	return s.signIn(ctx, p, "account.login", func(u *ent.User, _ *ent.UserUpdateOne) error { return s.standing(u) })
+}
+
+// proved is somebody whose password was right.
+type proved struct {
+	user *ent.User
+	// hash is that of the password with today's parameters.
+	hash string
+}
+
+// prove checks a password. It tells nothing of the account's standing: whoever
+// does not know the password learns nothing of it.
+func (s *Service) prove(ctx context.Context, login, password, action string) (proved, error) {
 	key := strings.ToLower(strings.TrimSpace(login))
 	if len(key) > maxEmail {
 		key = key[:maxEmail]
 	}
+	u, err := s.Client.User.Query().Where(user.Or(user.UsernameKey(key), user.EmailKey(key))).First(auth.AsSystem(ctx))
+	if err != nil && !ent.IsNotFound(err) {
+		return proved{}, err
+	}
+	if u != nil {
+		key = u.UsernameKey // name and address are one account to whoever guesses
+	}
+	hash, ok, err := s.verify(ctx, key, u, password)
+	if err != nil {
+		return proved{}, err
+	}
+	if !ok {
+		err := audit.Record(ctx, s.Client, audit.Entry{Action: action, TargetName: strings.ToValidUTF8(key, ""), Outcome: auditevent.OutcomeFailed})
+		if err != nil {
+			return proved{}, err
+		}
+		return proved{}, fault.New(fault.Unauthenticated, "The name or the password is wrong.")
+	}
+	return proved{user: u, hash: hash}, nil
+}
+
+// verify compares a password with that of u, who may be nobody, slowed by the
+// throttle; the hash is the one to keep.
+func (s *Service) verify(ctx context.Context, key string, u *ent.User, password string) (hash string, ok bool, err error) {
 	address := auth.Of(ctx).IP
-	if err := s.throttle.check(key, address); err != nil {
-		return nil, err
+	slow := func() error { return s.throttle.check(key, address) }
+	if err := slow(); err != nil {
+		return "", false, err
 	}
 	if len(password) > maxPassword {
 		password = "" // cannot be right, and is not worth the work
 	}
-	sys := auth.AsSystem(ctx)
-	u, err := s.Client.User.Query().Where(user.Or(user.UsernameKey(key), user.EmailKey(key))).Only(sys)
-	if err != nil && !ent.IsNotFound(err) {
-		return nil, err
-	}
-	hash := ""
 	if u != nil {
 		hash = u.PasswordHash
 	}
-	ok, outdated, err := s.hashing.matches(ctx, password, hash)
+	ok, outdated, err := s.hashing.matches(ctx, password, hash, slow)
 	if err != nil {
-		return nil, err
+		return "", false, err
 	}
 	if !ok {
 		s.throttle.failed(key, address)
-		err := audit.Record(ctx, s.Client, audit.Entry{Action: "account.login", TargetName: key, Outcome: auditevent.OutcomeFailed})
-		if err != nil {
-			return nil, err
-		}
-		return nil, fault.New(fault.Unauthenticated, "The name or the password is wrong.")
+		return "", false, nil
 	}
 	s.throttle.succeeded(key, address)
-	if u.SuspendedAt != nil {
-		err := audit.Record(ctx, s.Client, audit.Entry{Action: "account.login", Actor: u, Detail: "suspended", Outcome: auditevent.OutcomeDenied})
-		if err != nil {
-			return nil, err
-		}
-		return nil, fault.New(fault.Forbidden, "This account is suspended.%s", s.askWhom())
-	}
 	if outdated {
-		if hash, err = s.hashing.hash(ctx, password); err != nil {
-			return nil, err
-		}
+		hash, err = s.hashing.hash(ctx, password)
 	}
-	return s.signIn(ctx, u, hash)
+	return hash, true, err
 }
 
-func (s *Service) signIn(ctx context.Context, u *ent.User, hash string) (*Signed, error) {
+// The reasons for which an account that is there lets nobody in, as the detail
+// `reason` tells them.
+const (
+	reasonSuspended = "SUSPENDED"
+	reasonExpired   = "EXPIRED"
+	reasonDeleted   = "DELETED"
+)
+
+// standing refuses an account that lets nobody in.
+func (s *Service) standing(u *ent.User) error {
+	switch {
+	case u.SuspendedAt != nil:
+		return fault.New(fault.Forbidden, "This account is suspended.%s", s.askWhom()).With("reason", reasonSuspended)
+	case over(u, s.Now()):
+		return fault.New(fault.Forbidden, "This account ended on %s.%s", u.ExpiresAt.UTC().Format(time.DateOnly), s.askWhom()).With("reason", reasonExpired)
+	case u.DeletionScheduledAt != nil:
+		return fault.New(fault.Forbidden, "This account is deleted. It can be restored until %s.", u.DeletionScheduledAt.UTC().Format("2006-01-02 15:04 MST")).
+			With("reason", reasonDeleted).With("deletionScheduledAt", record.FormatTime(*u.DeletionScheduledAt))
+	}
+	return nil
+}
+
+func over(u *ent.User, now time.Time) bool { return u.ExpiresAt != nil && !u.ExpiresAt.After(now) }
+
+// signIn begins a session of somebody whose password was right, unless it is
+// another by now or may says no.
+func (s *Service) signIn(ctx context.Context, p proved, action string, may func(*ent.User, *ent.UserUpdateOne) error) (*Signed, error) {
 	sys := auth.AsSystem(ctx)
 	signed := &Signed{}
+	var refusal error
 	err := store.Tx(ctx, s.Client, func(tx *ent.Client) error {
-		var err error
-		signed.User, err = tx.User.UpdateOneID(u.ID).SetPasswordHash(hash).SetLastSeenAt(s.Now().UTC()).Save(sys)
+		u, err := tx.User.Get(sys, p.user.ID)
+		if ent.IsNotFound(err) || err == nil && u.PasswordHash != p.user.PasswordHash {
+			return fault.New(fault.Unauthenticated, "The name or the password is wrong.") // it changed meanwhile
+		}
 		if err != nil {
+			return err
+		}
+		up := u.Update().SetPasswordHash(p.hash).SetLastSeenAt(s.Now().UTC())
+		if refusal = may(u, up); refusal != nil {
+			reason, _ := fault.Of(refusal).Details["reason"].(string)
+			return audit.Record(ctx, tx, audit.Entry{
+				Action: action, Actor: u, Target: u.ID, TargetName: u.Username,
+				Detail: strings.ToLower(reason), Outcome: auditevent.OutcomeDenied,
+			})
+		}
+		if signed.User, err = up.Save(sys); err != nil {
 			return err
 		}
 		if err := s.begin(ctx, tx, signed); err != nil {
 			return err
 		}
-		return audit.Record(ctx, tx, audit.Entry{Action: "account.login", Actor: u})
+		return audit.Record(ctx, tx, audit.Entry{Action: action, Actor: u, Target: u.ID, TargetName: u.Username})
 	})
+	if err == nil {
+		err = refusal
+	}
 	if err != nil {
 		return nil, err
 	}

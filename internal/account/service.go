@@ -12,6 +12,7 @@ import (
 
 	"github.com/mlride/mlride/ent"
 	"github.com/mlride/mlride/ent/predicate"
+	"github.com/mlride/mlride/ent/record"
 	"github.com/mlride/mlride/ent/user"
 	"github.com/mlride/mlride/internal/auth"
 	"github.com/mlride/mlride/internal/fault"
@@ -39,22 +40,58 @@ type Options struct {
 	// Contact is whom to ask, for refusals; may be empty.
 	Contact string
 	// NewQuota makes a new account's quota in the transaction that makes it.
-	NewQuota func(ctx context.Context, tx *ent.Client, userID string) error
-	Now      func() time.Time
-	Log      *slog.Logger
+	NewQuota func(ctx context.Context, tx *ent.Client, userID string, instead *record.Limits) error
+	// Quota decides requests for more.
+	Quota Quota
+	// Belongings are what a deleted account leaves.
+	Belongings Belongings
+	// Grace is how long a deleted account can be restored.
+	Grace time.Duration
+	// Avatars is the folder of pictures.
+	Avatars string
+	Now     func() time.Time
+	Log     *slog.Logger
+}
+
+// Quota is the part of the ledger that decides requests; quota.Service is one.
+type Quota interface {
+	Change(ctx context.Context, tx *ent.Client, userID string, limits record.Limits) (*ent.Quota, error)
+	Changed(userID string)
+}
+
+// Belongings are what a person has in the engine and in the ledger.
+type Belongings interface {
+	// Stop has everything of a person's stop at once. What stops already may be
+	// stopped again.
+	Stop(ctx context.Context, userID string) error
+	// Erase goes on with removing everything of a person's, and says whether it
+	// is all gone. It is asked until it is.
+	Erase(ctx context.Context, userID string) (gone bool, err error)
+	// Measure says what a person has.
+	Measure(ctx context.Context, userID string) (Holding, error)
+}
+
+// Holding is what a person has.
+type Holding struct {
+	Containers, Images, Volumes int
+	VolumeBytes, Bytes          record.Bytes
 }
 
 // Service is all accounts and sign-ins.
 type Service struct {
 	Options
-	hashing  hasher
+	hashing hasher
+	drawing chan struct{}
+	// due says that an account was deleted: its grace may be short.
+	due      chan struct{}
+	avatars  sync.Mutex
 	throttle throttle
 	sessions sessions
 }
 
 // New returns a service.
 func New(o Options) *Service {
-	s := &Service{Options: o, hashing: newHasher()}
+	s := &Service{Options: o, hashing: newHasher(), drawing: make(chan struct{}, 1), due: make(chan struct{}, 1)}
 	s.throttle.now = o.Now
 	s.sessions.init()
 	return s
@@ -66,18 +103,24 @@ func (s *Service) Run(ctx context.Context) {
 	ctx = auth.AsSystem(ctx)
 	var wait sync.WaitGroup
 	wait.Go(func() { s.noteLastSeen(ctx) })
-	ticker := time.NewTicker(time.Minute)
-	defer ticker.Stop()
+	wait.Go(func() { s.watchOver(ctx) })
 	for {
 		if err := s.expire(ctx); err != nil && ctx.Err() == nil {
 			s.Log.ErrorContext(ctx, "removing expired sessions did not succeed", "error", err)
 		}
+		if err := s.Erase(ctx); err != nil && ctx.Err() == nil {
+			s.Log.ErrorContext(ctx, "removing deleted accounts did not succeed", "error", err)
+		}
 		s.throttle.forget()
+		timer := time.NewTimer(s.untilRound(ctx))
 		select {
 		case <-ctx.Done():
+			timer.Stop()
 			wait.Wait()
 			return
-		case <-ticker.C:
+		case <-s.due:
+			timer.Stop()
+		case <-timer.C:
 		}
 	}
 }
@@ -114,6 +157,9 @@ type Filter struct {
 	NameContains *string
 	Role         *user.Role
 	Suspended    *bool
+	Expired      *bool
+	Deleted      *bool
+	now          time.Time
 }
 
 func (f Filter) where() []predicate.User {
@@ -132,6 +178,20 @@ func (f Filter) where() []predicate.User {
 			where = append(where, user.SuspendedAtIsNil())
 		}
 	}
+	if f.Expired != nil {
+		if *f.Expired {
+			where = append(where, user.ExpiresAtLTE(f.now))
+		} else {
+			where = append(where, user.Or(user.ExpiresAtIsNil(), user.ExpiresAtGT(f.now)))
+		}
+	}
+	if f.Deleted != nil {
+		if *f.Deleted {
+			where = append(where, user.DeletionScheduledAtNotNil())
+		} else {
+			where = append(where, user.DeletionScheduledAtIsNil())
+		}
+	}
 	return where
 }
 
@@ -143,6 +203,7 @@ var orderKeys = map[string]func(*ent.User) (any, string){
 
 // List is a page of the accounts that the viewer sees.
 func (s *Service) List(ctx context.Context, f Filter, o store.Order, p store.Page) (store.Slice[*ent.User], error) {
+	f.now = s.Now().UTC()
 	return store.Paginate(p, o, orderKeys[o.Column], func(add func(*sql.Selector)) ([]*ent.User, error) {
 		return s.Client.User.Query().Where(f.where()...).Where(add).All(ctx)
 	})
@@ -150,6 +211,7 @@ func (s *Service) List(ctx context.Context, f Filter, o store.Order, p store.Pag
 
 // Count is how many the filter chooses, at most store.CountBound + 1.
 func (s *Service) Count(ctx context.Context, f Filter) (int, error) {
+	f.now = s.Now().UTC()
 	ids, err := s.Client.User.Query().Where(f.where()...).Limit(store.CountBound + 1).IDs(ctx)
 	return len(ids), err
 }

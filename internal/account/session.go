@@ -6,12 +6,16 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
 	"entgo.io/ent/dialect/sql"
 
 	"github.com/mlride/mlride/ent"
+	"github.com/mlride/mlride/ent/accesstoken"
+	"github.com/mlride/mlride/ent/predicate"
 	"github.com/mlride/mlride/ent/session"
 	"github.com/mlride/mlride/ent/user"
 	"github.com/mlride/mlride/internal/audit"
@@ -75,10 +79,9 @@ func (s *Service) begin(ctx context.Context, tx *ent.Client, signed *Signed) err
 		SetIP(v.IP).SetUserAgent(agent).SetExpiresAt(signed.Expires).
 		SetLastSeenAt(s.Now().UTC()).Save(auth.AsSystem(ctx))
 	if err == nil {
-		signed.Viewer = auth.Viewer{
-			UserID: signed.User.ID, Username: signed.User.Username, Admin: signed.User.Role == user.RoleAdmin, SessionID: row.ID,
-			IP: v.IP, UserAgent: v.UserAgent, RequestID: v.RequestID,
-		}
+		signed.Viewer = viewerOf(signed.User)
+		signed.Viewer.SessionID = row.ID
+		signed.Viewer.IP, signed.Viewer.UserAgent, signed.Viewer.RequestID = v.IP, v.UserAgent, v.RequestID
 	}
 	return err
 }
@@ -94,27 +97,22 @@ func (s *Service) Authenticate(ctx context.Context, token string) (auth.Viewer, 
 	if ok && now.Before(k.until) {
 		return k.viewer, nil
 	}
-	row, err := s.Client.Session.Query().Where(session.TokenHash(hash), session.ExpiresAtGT(now.UTC())).
-		WithUser().Only(auth.AsSystem(ctx))
-	if err != nil && !ent.IsNotFound(err) {
+	find := s.bySession
+	if strings.HasPrefix(token, TokenPrefix) {
+		find = s.byToken
+	}
+	found, err := find(auth.AsSystem(ctx), hash, now.UTC())
+	if err != nil {
 		return auth.Viewer{}, err
 	}
-	if row == nil || row.Edges.User == nil || row.Edges.User.SuspendedAt != nil {
-		s.sessions.mu.Lock()
-		delete(s.sessions.known, hash)
-		s.sessions.mu.Unlock()
-		if row != nil {
-			s.end(row.ID)
-		} else if ok {
-			s.end(k.viewer.SessionID)
+	if found == nil {
+		if ok {
+			s.end(k.viewer.Credential())
 		}
 		return auth.Viewer{}, fault.New(fault.Unauthenticated, "Your sign-in has ended. Sign in again.")
 	}
-	u := row.Edges.User
-	k = known{
-		viewer: auth.Viewer{UserID: u.ID, Username: u.Username, Admin: u.Role == user.RoleAdmin, SessionID: row.ID},
-		until:  now.Add(cacheFor), seen: row.LastSeenAt,
-	}
+	k = *found
+	k.until = now.Add(cacheFor)
 	s.sessions.mu.Lock()
 	if len(s.sessions.known) >= maxCached {
 		clear(s.sessions.known)
@@ -123,11 +121,99 @@ func (s *Service) Authenticate(ctx context.Context, token string) (auth.Viewer, 
 	s.sessions.mu.Unlock()
 	if now.Sub(k.seen) >= seenEvery {
 		select {
-		case s.sessions.seen <- row.ID:
+		case s.sessions.seen <- k.viewer.Credential():
 		default: // the next request says it again
 		}
 	}
 	return k.viewer, nil
+}
+
+func viewerOf(u *ent.User) auth.Viewer {
+	return auth.Viewer{UserID: u.ID, Username: u.Username, Admin: u.Role == user.RoleAdmin, MustChange: u.MustChangePassword}
+}
+
+// admitted are the accounts that let somebody in.
+func admitted(now time.Time) []predicate.User {
+	return []predicate.User{
+		user.SuspendedAtIsNil(), user.DeletionScheduledAtIsNil(),
+		user.Or(user.ExpiresAtIsNil(), user.ExpiresAtGT(now)),
+	}
+}
+
+// bySession is whose a session's token is; nil when nobody's.
+func (s *Service) bySession(sys context.Context, hash string, now time.Time) (*known, error) {
+	row, err := s.Client.Session.Query().
+		Where(session.TokenHash(hash), session.ExpiresAtGT(now), session.HasUserWith(admitted(now)...)).WithUser().Only(sys)
+	if ent.IsNotFound(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	k := &known{viewer: viewerOf(row.Edges.User), seen: row.LastSeenAt}
+	k.viewer.SessionID = row.ID
+	return k, nil
+}
+
+// watchEvery bounds how long an open socket outlives a change that nobody here
+// made: a time that came, or what another process wrote.
+const watchEvery = 500 * time.Millisecond
+
+// watchOver ends what is open for those who may not be here any more.
+func (s *Service) watchOver(ctx context.Context) {
+	ticker := time.NewTicker(watchEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			if err := s.Recheck(ctx); err != nil && ctx.Err() == nil {
+				s.Log.WarnContext(ctx, "looking after open connections did not succeed", "error", err)
+			}
+		}
+	}
+}
+
+// Recheck ends what is open for sign-ins and tokens that hold no more. It asks
+// about those only that anybody listens for.
+func (s *Service) Recheck(ctx context.Context) error {
+	ctx = auth.AsSystem(ctx)
+	s.sessions.mu.Lock()
+	var listened []string
+	for id := range s.sessions.ended {
+		listened = append(listened, id)
+	}
+	s.sessions.mu.Unlock()
+	now := s.Now().UTC()
+	for some := range slices.Chunk(listened, 500) {
+		sessions, err := s.Client.Session.Query().
+			Where(session.IDIn(some...), session.ExpiresAtGT(now), session.HasUserWith(admitted(now)...)).IDs(ctx)
+		if err != nil {
+			return err
+		}
+		tokens, err := s.Client.AccessToken.Query().Where(accesstoken.IDIn(some...), valid(now)).IDs(ctx)
+		if err != nil {
+			return err
+		}
+		for _, id := range some {
+			if !slices.Contains(sessions, id) && !slices.Contains(tokens, id) {
+				s.end(id)
+			}
+		}
+	}
+	return nil
+}
+
+// credentials are the sessions and tokens of a person, with the client of the
+// transaction that changes what they may.
+func credentials(sys context.Context, tx *ent.Client, userID string) ([]string, error) {
+	sessions, err := tx.Session.Query().Where(session.UserID(userID)).IDs(sys)
+	if err != nil {
+		return nil, err
+	}
+	tokens, err := tx.AccessToken.Query().Where(accesstoken.UserID(userID)).IDs(sys)
+	return append(sessions, tokens...), err
 }
 
 // noteLastSeen writes down uses, beside the requests and not in their way.
@@ -138,6 +224,12 @@ func (s *Service) noteLastSeen(ctx context.Context) {
 			return
 		case id := <-s.sessions.seen:
 			now := s.Now().UTC()
+			if strings.HasPrefix(id, "tok_") {
+				if err := s.noteToken(ctx, id, now); err != nil && ctx.Err() == nil {
+					s.Log.WarnContext(ctx, "noting the last use of a token did not succeed", "error", err)
+				}
+				continue
+			}
 			n, err := s.Client.Session.Update().Where(session.ID(id), session.LastSeenAtLT(now.Add(-seenEvery))).
 				SetLastSeenAt(now).SetExpiresAt(now.Add(sessionLife)).Save(ctx)
 			if err == nil && n > 0 {
@@ -150,31 +242,34 @@ func (s *Service) noteLastSeen(ctx context.Context) {
 	}
 }
 
-// Ended is closed when the session has ended, by whatever cause within this
+// Ended is closed when the session or access token has ended, by whatever cause within this
 // process.
-func (s *Service) Ended(sessionID string) <-chan struct{} {
+func (s *Service) Ended(credential string) <-chan struct{} {
 	s.sessions.mu.Lock()
 	defer s.sessions.mu.Unlock()
-	done := s.sessions.ended[sessionID]
+	done := s.sessions.ended[credential]
 	if done == nil {
 		done = make(chan struct{})
-		s.sessions.ended[sessionID] = done
+		s.sessions.ended[credential] = done
 	}
 	return done
 }
 
-// end tells whoever listens that the session is over, and forgets it.
-func (s *Service) end(sessionID string) {
+// end tells whoever listens that these are over, or hold for something else
+// than before, and forgets them.
+func (s *Service) end(credentials ...string) {
 	s.sessions.mu.Lock()
 	defer s.sessions.mu.Unlock()
 	for hash, k := range s.sessions.known {
-		if k.viewer.SessionID == sessionID {
+		if slices.Contains(credentials, k.viewer.Credential()) {
 			delete(s.sessions.known, hash)
 		}
 	}
-	if done := s.sessions.ended[sessionID]; done != nil {
-		close(done)
-		delete(s.sessions.ended, sessionID)
+	for _, id := range credentials {
+		if done := s.sessions.ended[id]; done != nil {
+			close(done)
+			delete(s.sessions.ended, id)
+		}
 	}
 }
 
@@ -183,6 +278,9 @@ func (s *Service) Logout(ctx context.Context) error {
 	v, err := auth.Require(ctx)
 	if err != nil {
 		return err
+	}
+	if v.SessionID == "" {
+		return fault.New(fault.Forbidden, "An access token has no sign-in to end. Revoke the token instead.")
 	}
 	if err := s.remove(ctx, v.SessionID, "account.logout"); err != nil {
 		return err
@@ -222,16 +320,17 @@ func (s *Service) remove(ctx context.Context, id, action string) error {
 
 // expire removes the sessions whose time is over.
 func (s *Service) expire(ctx context.Context) error {
-	over, err := s.Client.Session.Query().Where(session.ExpiresAtLTE(s.Now().UTC())).IDs(ctx)
+	now := s.Now().UTC()
+	over, err := s.Client.Session.Query().Where(session.Or(
+		session.ExpiresAtLTE(now), session.HasUserWith(user.ExpiresAtLTE(now)),
+	)).IDs(ctx)
 	if err != nil || len(over) == 0 {
 		return err
 	}
 	if _, err := s.Client.Session.Delete().Where(session.IDIn(over...)).Exec(ctx); err != nil {
 		return err
 	}
-	for _, id := range over {
-		s.end(id)
-	}
+	s.end(over...)
 	return nil
 }
 

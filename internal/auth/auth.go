@@ -3,6 +3,7 @@
 package auth
 
 import (
+	"cmp"
 	"context"
 	"sync/atomic"
 
@@ -15,8 +16,14 @@ type Viewer struct {
 	UserID   string
 	Username string
 	Admin    bool
-	// SessionID is the sign-in that the request came with.
-	SessionID string
+	// SessionID is the sign-in that the request came with, TokenID the access
+	// token: one of them for whoever is known.
+	SessionID, TokenID string
+	// ReadOnly says that the access token only reads.
+	ReadOnly bool
+	// MustChange says that the password is a one-time password: nothing else may
+	// be done before it is changed.
+	MustChange bool
 	// IP, UserAgent and RequestID tell where the request came from; for the audit.
 	IP, UserAgent, RequestID string
 
@@ -70,6 +77,9 @@ func (v Viewer) IsSystem() bool { return v.system }
 
 // SignedIn says whether a person is known.
 func (v Viewer) SignedIn() bool { return v.UserID != "" }
+
+// Credential is the id of what the request came with: a session or an access token.
+func (v Viewer) Credential() string { return cmp.Or(v.SessionID, v.TokenID) }
 
 // SeesAll says whether rows are hidden from the viewer at all.
 func (v Viewer) SeesAll() bool { return v.system || v.Admin }

@@ -69,11 +69,30 @@ func New(ctx context.Context, o Options) (*Service, error) {
 // Give makes the default quota of a new account, with tx, the client of the
 // transaction that makes the account.
 func (s *Service) Give(ctx context.Context, tx *ent.Client, userID string) error {
-	d := s.Default
+	return s.GiveOther(ctx, tx, userID, nil)
+}
+
+// GiveOther is Give with other limits than the default's, where they say something.
+func (s *Service) GiveOther(ctx context.Context, tx *ent.Client, userID string, instead *record.Limits) error {
+	d, l := s.Default, record.Limits{}
+	if instead != nil {
+		l = *instead
+	}
+	if l.MaxCPU != nil {
+		d.CPU = record.CoresOf(*l.MaxCPU)
+	}
 	return tx.Quota.Create().SetUserID(userID).
-		SetMaxContainers(d.Containers).SetMaxCPU(d.CPU).SetMaxMemory(d.Memory).SetMaxGpu(d.GPU).
-		SetMaxImages(d.Images).SetMaxVolumes(d.Volumes).SetMaxDisk(d.Disk).
+		SetMaxContainers(or(l.MaxContainers, d.Containers)).SetMaxCPU(d.CPU).SetMaxMemory(or(l.MaxMemory, d.Memory)).
+		SetMaxGpu(or(l.MaxGPU, d.GPU)).SetMaxImages(or(l.MaxImages, d.Images)).SetMaxVolumes(or(l.MaxVolumes, d.Volumes)).
+		SetMaxDisk(or(l.MaxDisk, d.Disk)).
 		Exec(auth.AsSystem(ctx))
+}
+
+func or[T any](given *T, otherwise T) T {
+	if given != nil {
+		return *given
+	}
+	return otherwise
 }
 
 // SetMachine notes what the engine says that its machine has.
@@ -301,11 +320,7 @@ func (s *Service) Get(ctx context.Context, id string) (*ent.Quota, error) {
 }
 
 // Change is what of a quota is to change; nil stays.
-type Change struct {
-	MaxContainers, MaxGPU, MaxImages, MaxVolumes *int
-	MaxCPU                                       *float64
-	MaxMemory, MaxDisk                           *record.Bytes
-}
+type Change = record.Limits
 
 // maxPieces and maxCores bound what a quota can say: far above any machine, and
 // far below where arithmetic would end.
@@ -320,40 +335,55 @@ func (s *Service) Set(ctx context.Context, userID string, c Change) (*ent.Quota,
 	if _, err := auth.RequireAdmin(ctx); err != nil {
 		return nil, err
 	}
-	if err := c.check(); err != nil {
+	if err := Check(c); err != nil {
 		return nil, err
 	}
 	var row *ent.Quota
 	err := store.Tx(ctx, s.Client, func(tx *ent.Client) error {
-		q, err := tx.Quota.Query().Where(quota.UserID(userID)).WithUser().Only(ctx)
-		if ent.IsNotFound(err) {
-			return fault.NoSuch("user", userID)
-		}
-		if err != nil {
-			return err
-		}
-		up := q.Update().SetNillableMaxContainers(c.MaxContainers).SetNillableMaxGpu(c.MaxGPU).
-			SetNillableMaxImages(c.MaxImages).SetNillableMaxVolumes(c.MaxVolumes).
-			SetNillableMaxMemory(c.MaxMemory).SetNillableMaxDisk(c.MaxDisk).
-			SetUpdatedAt(s.Now().UTC())
-		if c.MaxCPU != nil {
-			up.SetMaxCPU(record.CoresOf(*c.MaxCPU))
-		}
-		if row, err = up.Save(ctx); err != nil {
-			return err
-		}
-		return audit.Record(ctx, tx, audit.Entry{
-			Action: "quota.set", Target: userID, TargetName: q.Edges.User.Username, Detail: describe(q, row),
-		})
+		var err error
+		row, err = s.Change(ctx, tx, userID, c)
+		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	s.Feed.Publish(live.Change{Kind: live.Usage, ID: userID, Owner: userID, Op: live.Updated})
+	s.Changed(userID)
 	return row.Unwrap(), nil
 }
 
-func (c Change) check() error {
+// Changed tells that a person's limits are others, once that is committed.
+func (s *Service) Changed(userID string) {
+	s.Feed.Publish(live.Change{Kind: live.Usage, ID: userID, Owner: userID, Op: live.Updated})
+}
+
+// Change is Set within the transaction of its cause, with limits that Check lets
+// through.
+func (s *Service) Change(ctx context.Context, tx *ent.Client, userID string, c Change) (*ent.Quota, error) {
+	q, err := tx.Quota.Query().Where(quota.UserID(userID)).WithUser().Only(ctx)
+	if ent.IsNotFound(err) {
+		return nil, fault.NoSuch("user", userID)
+	}
+	if err != nil {
+		return nil, err
+	}
+	up := q.Update().SetNillableMaxContainers(c.MaxContainers).SetNillableMaxGpu(c.MaxGPU).
+		SetNillableMaxImages(c.MaxImages).SetNillableMaxVolumes(c.MaxVolumes).
+		SetNillableMaxMemory(c.MaxMemory).SetNillableMaxDisk(c.MaxDisk).
+		SetUpdatedAt(s.Now().UTC())
+	if c.MaxCPU != nil {
+		up.SetMaxCPU(record.CoresOf(*c.MaxCPU))
+	}
+	row, err := up.Save(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return row, audit.Record(ctx, tx, audit.Entry{
+		Action: "quota.set", Target: userID, TargetName: q.Edges.User.Username, Detail: describe(q, row),
+	})
+}
+
+// Check says whether limits can be set.
+func Check(c Change) error {
 	var check fault.Check
 	pieces := func(field string, n *int) {
 		check.That(n == nil || *n >= 0 && *n <= maxPieces, field, "range", "%s takes 0 to %d.", field, maxPieces)

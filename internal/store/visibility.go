@@ -42,6 +42,9 @@ var rules = map[string]rule{
 	ent.TypeVolume:         {see: volumeSeen, change: mine(volume.FieldOwnerID), add: true},
 	ent.TypeMount:          {see: ofMyContainers(mount.FieldContainerID), add: true},
 	ent.TypeDevice:         {},
+	ent.TypeAccessToken:    {see: mine("user_id"), change: mine("user_id"), add: true},
+	ent.TypeInvitation:     {},
+	ent.TypeQuotaRequest:   {see: mine("user_id"), add: true},
 }
 
 func mine(column string) func(string) func(*sql.Selector) {
@@ -145,8 +148,10 @@ func mayAdd(r rule, v auth.Viewer, m ent.Mutation) error {
 	if !r.add || !v.SignedIn() && m.Type() != ent.TypeAuditEvent {
 		return fmt.Errorf("store: this viewer adds no %s", m.Type())
 	}
-	if owner, set := m.Field("owner_id"); set && owner != v.UserID {
-		return fmt.Errorf("store: a viewer adds a %s for somebody else", m.Type())
+	for _, column := range []string{"owner_id", "user_id"} {
+		if owner, set := m.Field(column); set && owner != v.UserID {
+			return fmt.Errorf("store: a viewer adds a %s for somebody else", m.Type())
+		}
 	}
 	return nil
 }

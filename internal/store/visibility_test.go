@@ -39,6 +39,9 @@ func person(t *testing.T, c *ent.Client, name string, visibility image.Visibilit
 	v := c.Volume.Create().SetOwnerID(u.ID).SetName("data").SetNameKey("data").SetVisibility(volume.Visibility(visibility)).SaveX(system)
 	c.Mount.Create().SetContainerID(b.ID).SetVolumeID(v.ID).SetPath("/data").SaveX(system)
 	c.ContainerEvent.Create().SetContainerID(b.ID).SetKind("k").SetMessage("m").SaveX(system)
+	c.AccessToken.Create().SetUserID(u.ID).SetName("t").SetTokenHash(name).SaveX(system)
+	c.Invitation.Create().SetCodeHash(name).SetMaxUses(1).SetCreatedByID(u.ID).SaveX(system)
+	c.QuotaRequest.Create().SetUserID(u.ID).SetLimits(&record.Limits{}).SaveX(system)
 	c.AuditEvent.Create().SetActorID(u.ID).SetActorName(name).SetAction("a").SetOutcome(auditevent.OutcomeAllowed).SaveX(system)
 	c.UsageRecord.Create().SetOwnerID(u.ID).SetContainerID(b.ID).SetContainer("box").SetImage("i").SetCPU(1).SetMemory(1).SetGpu(0).SetFrom(u.CreatedAt).SetTo(u.CreatedAt).SaveX(system)
 	return u
@@ -110,6 +113,27 @@ var kinds = map[string]struct {
 		nil, // it has no field that can change
 		func(ctx context.Context, c *ent.Client) (int, error) { return c.Mount.Delete().Exec(ctx) },
 	},
+	ent.TypeAccessToken: {
+		func(ctx context.Context, c *ent.Client) (int, error) { return c.AccessToken.Query().Count(ctx) },
+		func(ctx context.Context, c *ent.Client) (int, error) {
+			return c.AccessToken.Update().SetLastUsedAt(ctxTime).Save(ctx)
+		},
+		func(ctx context.Context, c *ent.Client) (int, error) { return c.AccessToken.Delete().Exec(ctx) },
+	},
+	ent.TypeInvitation: {
+		func(ctx context.Context, c *ent.Client) (int, error) { return c.Invitation.Query().Count(ctx) },
+		func(ctx context.Context, c *ent.Client) (int, error) {
+			return c.Invitation.Update().AddUses(1).Save(ctx)
+		},
+		func(ctx context.Context, c *ent.Client) (int, error) { return c.Invitation.Delete().Exec(ctx) },
+	},
+	ent.TypeQuotaRequest: {
+		func(ctx context.Context, c *ent.Client) (int, error) { return c.QuotaRequest.Query().Count(ctx) },
+		func(ctx context.Context, c *ent.Client) (int, error) {
+			return c.QuotaRequest.Update().SetAnswer("x").Save(ctx)
+		},
+		func(ctx context.Context, c *ent.Client) (int, error) { return c.QuotaRequest.Delete().Exec(ctx) },
+	},
 	ent.TypeDevice: {
 		func(ctx context.Context, c *ent.Client) (int, error) { return c.Device.Query().Count(ctx) },
 		func(ctx context.Context, c *ent.Client) (int, error) {
@@ -164,6 +188,8 @@ func TestVisibilityMatrix(t *testing.T) {
 	want[ent.TypeUsageRecord]["owner"] = reach{1, 0}    // and a bill
 	want[ent.TypeVolume]["owner"] = reach{2, 1}         // the other's is public
 	want[ent.TypeMount]["owner"] = reach{1, 0}          // what a container has in it stays
+	want[ent.TypeQuotaRequest]["owner"] = reach{1, 0}   // decided by administrators
+	want[ent.TypeInvitation]["owner"] = none            // also whoever it let in
 	want[ent.TypeDevice] = map[string]reach{"visitor": none, "owner": none, "administrator": {1, 1}, "system": {1, 1}}
 	want[ent.TypeHost] = map[string]reach{"visitor": none, "owner": none, "administrator": {1, 1}, "system": {1, 1}}
 
