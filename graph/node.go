@@ -20,6 +20,7 @@ func (r query) Node(ctx context.Context, id string) (scalar.Node, error) {
 		"img":  found(r.Resolver.Images.Get),
 		"ctr":  found(r.Lifecycle.Get),
 		"vol":  found(r.Resolver.Volumes.Get),
+		"aud":  found(r.Audit.Get),
 	}[prefix]
 	if !known {
 		return nil, nil
