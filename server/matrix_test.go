@@ -175,7 +175,7 @@ func init() {
 			row, _ := o.c.person(o.t, "someone", user.RoleUser)
 			return row.Username
 		},
-		"user":     func(o *things) string { return o.owner.ID },
+		"user": func(o *things) string { return o.owner.ID },
 		"quota": func(o *things) string {
 			return o.c.client().User.GetX(theSystem, o.owner.ID).QueryQuota().OnlyIDX(theSystem)
 		},
@@ -183,8 +183,8 @@ func init() {
 			_, row := o.c.signIn(o.owner, time.Hour)
 			return row.ID
 		},
-		"image":  func(o *things) string { return o.image(o.mark, image.VisibilityPrivate) },
-		"public": func(o *things) string { return o.image("public-"+rand.Text(), image.VisibilityPublic) },
+		"image":     func(o *things) string { return o.image(o.mark, image.VisibilityPrivate) },
+		"public":    func(o *things) string { return o.image("public-"+rand.Text(), image.VisibilityPublic) },
 		"container": func(o *things) string { return o.container(o.mark, false) },
 		"running": func(o *things) string {
 			id := o.container(o.mark+"-runs", true)

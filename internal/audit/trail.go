@@ -86,6 +86,8 @@ func (s *Service) Get(ctx context.Context, id string) (*ent.AuditEvent, error) {
 // Filter chooses rows; nil does not matter.
 type Filter struct {
 	ActorID *string
+	// ActorName is as it was then; for whoever is gone.
+	ActorName *string
 	// Action is a whole word, or with a full stop at its end the beginning of one.
 	Action  *string
 	Outcome *auditevent.Outcome
@@ -98,6 +100,9 @@ func (f Filter) where() []predicate.AuditEvent {
 	var where []predicate.AuditEvent
 	if f.ActorID != nil {
 		where = append(where, auditevent.ActorID(*f.ActorID))
+	}
+	if f.ActorName != nil {
+		where = append(where, auditevent.ActorNameEqualFold(*f.ActorName))
 	}
 	if f.Action != nil {
 		if strings.HasSuffix(*f.Action, ".") {
