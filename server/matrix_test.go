@@ -6,12 +6,14 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"os"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -405,6 +407,9 @@ type asker struct {
 	readOnly bool
 	// spends says that signing in changes the owner.
 	spends bool
+	// only are the fields that this caller may use beside those for everybody;
+	// all when nil. Those in not are FORBIDDEN.
+	only, not []string
 }
 
 func (o *things) somebody(role user.Role, lasts time.Duration, change func(*ent.UserUpdateOne)) credentials {
@@ -438,6 +443,40 @@ var askers = []asker{
 	}},
 	{name: "expired session", as: "visitor", with: func(o *things) credentials { return o.somebody(user.RoleAdmin, -time.Second, nil) }},
 	{name: "forged cookie", as: "visitor", with: func(*things) credentials { return credentials{cookie: rand.Text()} }},
+}
+
+// init adds the callers that a server has from when its viewers know of them.
+func init() {
+	if _, known := reflect.TypeFor[auth.Viewer]().FieldByName("ReadOnly"); !known {
+		return
+	}
+	askers = append(askers,
+		asker{name: "access token", as: "owner", not: []string{"createAccessToken", "logout"}, with: func(o *things) credentials { return o.accessToken(false) }},
+		asker{name: "read-only token", as: "owner", readOnly: true, with: func(o *things) credentials { return o.accessToken(true) }},
+		asker{name: "token in a cookie", as: "visitor", with: func(o *things) credentials {
+			return credentials{cookie: o.accessToken(false).bearer}
+		}},
+		asker{name: "one-time password", as: "owner", spends: true, only: []string{"changePassword", "logout"}, with: func(o *things) credentials {
+			token, _ := o.c.signIn(o.owner, time.Hour)
+			o.c.client().User.UpdateOneID(o.owner.ID).SetMustChangePassword(true).ExecX(theSystem)
+			return credentials{cookie: token}
+		}},
+		asker{name: "ended account", as: "visitor", with: func(o *things) credentials {
+			return o.somebody(user.RoleAdmin, time.Hour, func(up *ent.UserUpdateOne) { up.SetExpiresAt(time.Now().UTC().Add(-time.Second)) })
+		}},
+		asker{name: "deleted account", as: "visitor", with: func(o *things) credentials {
+			return o.somebody(user.RoleAdmin, time.Hour, func(up *ent.UserUpdateOne) { up.SetDeletionScheduledAt(time.Now().UTC().Add(time.Hour)) })
+		}},
+	)
+}
+
+// accessToken makes one of the owner's.
+func (o *things) accessToken(readOnly bool) credentials {
+	token := "mlr_" + rand.Text()
+	sum := sha256.Sum256([]byte(token))
+	o.c.client().AccessToken.Create().SetUserID(o.owner.ID).SetName(rand.Text()).SetReadOnly(readOnly).
+		SetTokenHash(hex.EncodeToString(sum[:])).ExecX(theSystem)
+	return credentials{bearer: token}
 }
 
 // reply is the first answer to an operation.
@@ -667,6 +706,9 @@ func (o *things) judge(kind string, field *ast.FieldDefinition, access generated
 		return false
 	}
 	want := row.expected(access, who)
+	if access != generated.AccessPublic && who.only != nil && !slices.Contains(who.only, field.Name) || slices.Contains(who.not, field.Name) {
+		want = forbidden
+	}
 	if who.readOnly && kind == "Mutation" && want != "UNAUTHENTICATED" {
 		want = forbidden
 	}
@@ -825,7 +867,34 @@ func TestRefusalsAreInTheTrail(t *testing.T) {
 func TestOpenStreamsEnd(t *testing.T) {
 	t.Parallel()
 	c := newCastle(t)
+	root, _ := c.person(t, "root", user.RoleAdmin)
+	rootToken, _ := c.signIn(root, time.Hour)
+	do := func(t *testing.T, token, operation string) {
+		t.Helper()
+		a := c.post(t, token, operation, nil)
+		if len(a.Errors) > 0 {
+			notYet(t, errors.New(a.Errors[0].Message))
+		}
+		require.Empty(t, a.code(), a.body)
+	}
+	asRoot := func(operation string) func(*testing.T, *ent.User, string, *ent.Session) {
+		return func(t *testing.T, u *ent.User, _ string, _ *ent.Session) {
+			do(t, rootToken, strings.ReplaceAll(operation, "<user>", u.ID))
+		}
+	}
 	for name, end := range map[string]func(t *testing.T, u *ent.User, token string, s *ent.Session){
+		"suspended by an administrator": asRoot(`mutation{updateUser(id:"<user>",input:{suspended:true}){user{id}}}`),
+		"administrator no more":         asRoot(`mutation{updateUser(id:"<user>",input:{role:USER}){user{id}}}`),
+		"password reset":                asRoot(`mutation{resetPassword(userId:"<user>"){user{id}}}`),
+		"removed by an administrator":   asRoot(`mutation{deleteUser(id:"<user>"){user{id}}}`),
+		"password changed elsewhere": func(t *testing.T, u *ent.User, _ string, _ *ent.Session) {
+			second, _ := c.signIn(u, time.Hour)
+			do(t, second, fmt.Sprintf(`mutation{changePassword(input:{currentPassword:%q,newPassword:"another horse 9 battery"}){user{id}}}`, thePassword))
+		},
+		"removed by oneself": func(t *testing.T, u *ent.User, _ string, _ *ent.Session) {
+			second, _ := c.signIn(u, time.Hour)
+			do(t, second, fmt.Sprintf(`mutation{deleteAccount(password:%q){user{id}}}`, thePassword))
+		},
 		"logout": func(t *testing.T, _ *ent.User, token string, _ *ent.Session) {
 			require.Empty(t, c.post(t, token, `mutation{logout}`, nil).code())
 		},
