@@ -23,6 +23,7 @@ func (r query) Node(ctx context.Context, id string) (scalar.Node, error) {
 		"tok":  found(r.Account.GetToken),
 		"inv":  found(r.Account.GetInvitation),
 		"qreq": found(r.Account.GetRequest),
+		"aud":  found(r.Audit.Get),
 	}[prefix]
 	if !known {
 		return nil, nil

@@ -6,6 +6,7 @@ package graph
 import (
 	"github.com/mlride/mlride/graph/generated"
 	"github.com/mlride/mlride/internal/account"
+	"github.com/mlride/mlride/internal/audit"
 	"github.com/mlride/mlride/internal/image"
 	"github.com/mlride/mlride/internal/lifecycle"
 	"github.com/mlride/mlride/internal/monitor"
@@ -21,6 +22,7 @@ type Resolver struct {
 	Quota     *quota.Service
 	Monitor   *monitor.Service
 	Volumes   *volume.Service
+	Audit     *audit.Service
 	Machine   Machine
 }
 

@@ -69,6 +69,8 @@ type Config struct {
 	IdleStop      Span       `env:"MLRIDE_IDLE_STOP" default:"24h" placeholder:"DURATION" help:"How long a frozen container stays so before it is stopped, or off."`
 	Trash         Span       `env:"MLRIDE_TRASH" default:"168h" placeholder:"DURATION" help:"Between deleting a volume and its removal."`
 
+	AuditKeep Span `env:"MLRIDE_AUDIT_KEEP" default:"8760h" placeholder:"DURATION" help:"How long the audit trail is kept, or off for ever."`
+
 	RegistryMirrors Mirrors `env:"MLRIDE_REGISTRY_MIRRORS" placeholder:"HOSTS" help:"Registry mirrors, separated by commas."`
 	PipIndex        WebURL  `env:"MLRIDE_PIP_INDEX" placeholder:"URL" help:"Index of Python packages for builds and containers."`
 	AptMirror       WebURL  `env:"MLRIDE_APT_MIRROR" placeholder:"URL" help:"Mirror of Debian or Ubuntu packages for builds and containers."`

@@ -67,6 +67,7 @@ var forms = map[string]struct{ good, bad []string }{
 	"MLRIDE_IDLE_MAX":         {good: []string{"off", "24h"}, bad: []string{"7d"}},
 	"MLRIDE_IDLE_STOP":        {good: []string{"off", "24h"}, bad: []string{"never"}},
 	"MLRIDE_TRASH":            {good: []string{"1h"}, bad: []string{"a week"}},
+	"MLRIDE_AUDIT_KEEP":       {good: []string{"8760h", "off"}, bad: []string{"a year", "-1h"}},
 	"MLRIDE_REGISTRY_MIRRORS": {good: []string{"https://m.example,10.0.0.2:5000"}, bad: []string{"https://m.example/v2", "a b"}},
 	"MLRIDE_PIP_INDEX":        {good: []string{"https://m.example/simple"}, bad: []string{"m.example"}},
 	"MLRIDE_APT_MIRROR":       {good: []string{"http://m.example/debian"}, bad: []string{"m.example"}},

@@ -41,10 +41,10 @@ type api struct {
 	stopping <-chan struct{}
 }
 
-func newAPI(resolvers generated.ResolverRoot, viewers *viewers, log *slog.Logger, stopping <-chan struct{}) *api {
+func newAPI(resolvers generated.ResolverRoot, viewers *viewers, trail Trail, log *slog.Logger, stopping <-chan struct{}) *api {
 	schema := generated.NewExecutableSchema(generated.Config{
 		Resolvers:  resolvers,
-		Directives: generated.DirectiveRoot{Access: access},
+		Directives: generated.DirectiveRoot{Access: traced(trail, access)},
 	})
 	a := &api{
 		exec:     executor.New(schema),

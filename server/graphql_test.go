@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"strings"
@@ -335,24 +336,27 @@ func (h *rig) events(t *testing.T, token, method, query string) (<-chan event, *
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = answered.Body.Close() })
 	out := make(chan event, 100)
-	go func() {
-		defer close(out)
-		var e event
-		lines := bufio.NewScanner(answered.Body)
-		for lines.Scan() {
-			line := lines.Text()
-			switch {
-			case strings.HasPrefix(line, "event: "):
-				e.kind = line[len("event: "):]
-			case strings.HasPrefix(line, "data: "):
-				e.data = line[len("data: "):]
-			case line == "" && e.kind != "":
-				out <- e
-				e = event{}
-			}
-		}
-	}()
+	go readEvents(answered.Body, out)
 	return out, answered
+}
+
+// readEvents reads a stream to its end.
+func readEvents(body io.Reader, out chan<- event) {
+	defer close(out)
+	var e event
+	lines := bufio.NewScanner(body)
+	for lines.Scan() {
+		line := lines.Text()
+		switch {
+		case strings.HasPrefix(line, "event: "):
+			e.kind = line[len("event: "):]
+		case strings.HasPrefix(line, "data: "):
+			e.data = line[len("data: "):]
+		case line == "" && e.kind != "":
+			out <- e
+			e = event{}
+		}
+	}
 }
 
 // next is the next value of a channel; the test fails when none comes.

@@ -36,6 +36,8 @@ type Deps struct {
 	// requests can be answered.
 	Ready  func(ctx context.Context) (status any, ok bool)
 	Config Config
+	// Trail is told of what is refused; *audit.Service is one. Nobody is when nil.
+	Trail Trail
 	// Assets are the files of the front-end.
 	Assets fs.FS
 	Log    *slog.Logger
@@ -59,7 +61,7 @@ type Handler struct {
 func NewHandler(deps Deps) *Handler {
 	h := &Handler{stopping: make(chan struct{}), idle: make(chan struct{})}
 	viewers := &viewers{accounts: deps.Accounts, config: deps.Config, ping: pingEvery}
-	h.api = newAPI(deps.Resolver, viewers, deps.Log, h.stopping)
+	h.api = newAPI(deps.Resolver, viewers, deps.Trail, deps.Log, h.stopping)
 	site := &site{log: deps.Log, viewers: viewers}
 
 	mux := http.NewServeMux()

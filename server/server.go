@@ -21,6 +21,7 @@ import (
 	"github.com/mlride/mlride/frontend"
 	"github.com/mlride/mlride/graph"
 	"github.com/mlride/mlride/internal/account"
+	"github.com/mlride/mlride/internal/audit"
 	"github.com/mlride/mlride/internal/auth"
 	"github.com/mlride/mlride/internal/disk"
 	"github.com/mlride/mlride/internal/docker"
@@ -79,7 +80,7 @@ func Run(ctx context.Context, config Config, version string) error {
 	}
 	handler := NewHandler(Deps{
 		Resolver: house.resolver, Accounts: house.accounts, Ready: house.ready,
-		Config: config, Assets: frontend.Assets(), Log: log,
+		Config: config, Trail: house.audit, Assets: frontend.Assets(), Log: log,
 	})
 	if _, err := fmt.Fprintf(os.Stdout, "listening on %s\n", config.Address(listener.Addr())); err != nil {
 		return errors.Join(err, listener.Close())
@@ -89,12 +90,14 @@ func Run(ctx context.Context, config Config, version string) error {
 
 // house is everything that runs.
 type house struct {
-	config    Config
-	version   string
-	log       *slog.Logger
-	instance  string
-	store     *store.Store
-	engine    *docker.Engine
+	config   Config
+	version  string
+	log      *slog.Logger
+	instance string
+	store    *store.Store
+	engine   engine.Engine
+	// here says whether the containers' bridges are in this process's network.
+	here      func(ctx context.Context) (here bool, why string, err error)
 	firewall  *firewall.Keeper
 	quota     *quota.Service
 	accounts  *account.Service
@@ -104,6 +107,7 @@ type house struct {
 	lifecycle *lifecycle.Service
 	idle      *idle.Service
 	disk      *disk.Service
+	audit     *audit.Service
 	resolver  *graph.Resolver
 	loops     []func(context.Context)
 }
@@ -117,9 +121,11 @@ func assemble(ctx context.Context, config Config, version string, log *slog.Logg
 	if h.store, err = store.Open(ctx, config.DatabasePath()); err != nil {
 		return nil, err
 	}
-	if h.engine, err = docker.New(engineOptions(config, h.instance)); err != nil {
+	real, err := docker.New(engineOptions(config, h.instance))
+	if err != nil {
 		return nil, errors.Join(fmt.Errorf("DOCKER_HOST: %w", err), h.store.Close())
 	}
+	h.engine, h.here = real, real.SharesNetwork
 	if err := h.features(ctx, &live.Feed{}); err != nil {
 		return nil, errors.Join(err, h.close())
 	}
@@ -200,12 +206,13 @@ func (h *house) features(ctx context.Context, feed *live.Feed) error {
 		Client: client, Engine: h.engine, Lifecycle: h.lifecycle, Quota: h.quota, Latest: h.monitor.Latest,
 		Folders: h.folders, Reserve: config.HostReserve.Disk, Now: time.Now, Log: log,
 	})
-	h.firewall = firewall.New(firewall.Options{Off: config.Firewall == "off", Here: h.engine.SharesNetwork, Log: log})
+	h.firewall = firewall.New(firewall.Options{Off: config.Firewall == "off", Here: h.here, Log: log})
+	h.audit = audit.New(audit.Options{Client: client, Feed: feed, Keep: config.AuditKeep.Duration, Now: time.Now, Log: log})
 	h.resolver = &graph.Resolver{
-		Account: h.accounts, Images: h.images, Lifecycle: h.lifecycle, Quota: h.quota, Monitor: h.monitor, Volumes: h.volumes, Machine: h,
+		Account: h.accounts, Audit: h.audit, Images: h.images, Lifecycle: h.lifecycle, Quota: h.quota, Monitor: h.monitor, Volumes: h.volumes, Machine: h,
 	}
 	h.loops = []func(context.Context){
-		h.accounts.Run, h.images.Run, h.monitor.Run, h.volumes.Run, h.lifecycle.Run, h.idle.Run, h.disk.Run, h.firewall.Keep,
+		h.accounts.Run, h.images.Run, h.monitor.Run, h.volumes.Run, h.lifecycle.Run, h.idle.Run, h.disk.Run, h.audit.Run, h.firewall.Keep,
 	}
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"slices"
 	"syscall"
 	"time"
 
@@ -26,6 +27,8 @@ type cli struct {
 	Serve    serve            `cmd:"" help:"Run the server until SIGTERM."`
 	Migrate  migrate          `cmd:"" help:"Bring the database up to date and exit."`
 	Doctor   doctor           `cmd:"" help:"Look at what the server would find, and say what to do about it."`
+	Admin    adminCommands    `cmd:"" help:"Accounts, while the server does not run."`
+	Audit    auditCommands    `cmd:"" help:"The audit trail, whether the server runs or not."`
 	Firewall firewallCommands `cmd:"" help:"The rules that shield the host's services from containers."`
 	Version  printVersion     `cmd:"" help:"Print the version, the commit and the version of Go."`
 }
@@ -53,7 +56,7 @@ func run(args []string, out, errs io.Writer) int {
 	if err != nil {
 		return fail(errs, err, 2)
 	}
-	if len(args) == 0 || args[0] == "serve" || args[0] == "migrate" || args[0] == "doctor" {
+	if len(args) == 0 || slices.Contains([]string{"serve", "migrate", "doctor", "admin", "audit"}, args[0]) {
 		if err := server.CheckEnvironment(parser.Model, os.Environ()); err != nil {
 			return fail(errs, err, 2)
 		}

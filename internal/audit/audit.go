@@ -32,7 +32,7 @@ func Record(ctx context.Context, tx *ent.Client, e Entry) error {
 	if e.Actor != nil {
 		id, name = e.Actor.ID, e.Actor.Username
 	}
-	if id == "" {
+	if id == "" && name == "" {
 		name = "visitor"
 		if v.IsSystem() {
 			name = "system"
@@ -40,6 +40,9 @@ func Record(ctx context.Context, tx *ent.Client, e Entry) error {
 	}
 	if e.Outcome == "" {
 		e.Outcome = auditevent.OutcomeAllowed
+	}
+	if e.Outcome != auditevent.OutcomeAllowed && !tell(ctx, e) {
+		return nil
 	}
 	err := tx.AuditEvent.Create().
 		SetNillableActorID(some(id)).SetActorName(name).

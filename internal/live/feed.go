@@ -15,6 +15,7 @@ const (
 	Usage     Kind = "usage"
 	Session   Kind = "session"
 	User      Kind = "user"
+	Audit     Kind = "audit"
 )
 
 // Op is what happened.

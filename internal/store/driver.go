@@ -47,6 +47,20 @@ func openSQLite(path string) (*routed, error) {
 	return &routed{Driver: sql.OpenDB(dialect.SQLite, w), read: sql.OpenDB(dialect.SQLite, r)}, nil
 }
 
+// openReaders opens a file that is there, for reading alone.
+func openReaders(path string) (*routed, error) {
+	r, err := stdsql.Open("sqlite3", fmt.Sprintf("file:%s?mode=rw&_query_only=1&_busy_timeout=5000", escaped(path)))
+	if err != nil {
+		return nil, err
+	}
+	r.SetMaxOpenConns(readers)
+	if err := r.Ping(); err != nil {
+		return nil, errors.Join(err, r.Close())
+	}
+	pool := sql.OpenDB(dialect.SQLite, r)
+	return &routed{Driver: pool, read: pool}, nil
+}
+
 // escaped keeps what would end the path in a DSN.
 func escaped(path string) string {
 	return strings.NewReplacer("%", "%25", "?", "%3f", "#", "%23").Replace(path)

@@ -158,3 +158,30 @@ func Tx(ctx context.Context, client *ent.Client, do func(tx *ent.Client) error) 
 	}
 	return nil
 }
+
+// OpenToRead opens a database that is there and of this program's version, and
+// changes nothing: a server may be running on it.
+func OpenToRead(ctx context.Context, path string) (*Store, error) {
+	drv, err := openReaders(path)
+	if err != nil {
+		return nil, fmt.Errorf("open database %s: %w", path, err)
+	}
+	s := &Store{driver: drv, path: path}
+	provider, err := provide(drv.DB())
+	if err != nil {
+		return nil, errors.Join(err, drv.Close())
+	}
+	current, target, err := provider.GetVersions(ctx)
+	if err == nil && current != target {
+		err = fmt.Errorf("it has version %d and this program knows %d: use the program that runs on it, or mlride migrate", current, target)
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("read database %s: %w", path, err), drv.Close())
+	}
+	s.Client = ent.NewClient(ent.Driver(drv))
+	guard(s.Client)
+	return s, nil
+}
+
+// Path is the file.
+func (s *Store) Path() string { return s.path }

@@ -158,6 +158,9 @@ func (s *Service) Update(ctx context.Context, id string, e Edit) (*ent.Volume, e
 		return nil, err
 	}
 	if e.Public != nil && *e.Public && !v.Admin {
+		if _, err := s.Get(ctx, id); err != nil {
+			return nil, err // also here, what is somebody else's is not there
+		}
 		return nil, fault.New(fault.Forbidden, "Only administrators make a volume public.")
 	}
 	return s.change(ctx, id, "update", func(tx *ent.Client, row *ent.Volume, up *ent.VolumeUpdateOne) (string, bool, error) {
