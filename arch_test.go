@@ -77,7 +77,7 @@ func feature(more ...string) []string {
 }
 
 // testkit may be imported by every test, beside what its room may import.
-var testkit = []string{"internal/docker", "internal/docker/dockertest", "internal/firewall", "internal/engine", "internal/engine/enginetest", "internal/store", "internal/auth", "ent/..."}
+var testkit = []string{"internal/docker", "internal/docker/dockertest", "internal/firewall", "internal/crash", "internal/engine", "internal/engine/enginetest", "internal/store", "internal/auth", "ent/..."}
 
 // generated folders are written by tools and not held to the table.
 var generated = []string{"ent", "graph/generated"}

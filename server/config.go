@@ -11,6 +11,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"github.com/mlride/mlride/internal/crash"
 	"github.com/mlride/mlride/internal/lifecycle"
 )
 
@@ -181,6 +182,7 @@ func CheckEnvironment(model *kong.Application, environ []string) error {
 			if err := try(flag, value); err != nil {
 				return fmt.Errorf("%s %w", name, err)
 			}
+		case name == crash.Armed, name == crash.Trace: // tests' own, read where they are meant
 		case flag == nil && strings.HasPrefix(name, "MLRIDE_"):
 			return fmt.Errorf("%s is not a setting; the nearest is %s (all of them: mlride serve --help)", name, nearest(name, known))
 		}

@@ -150,6 +150,14 @@ func (s *Service) plan(ctx context.Context, w Wanted) (plan, error) {
 	return p, s.Volumes.Check(ctx, w.Mounts, w.Workspace)
 }
 
+// checkMinima holds what a container has against what its image needs now: a newer
+// pull may have raised it.
+func checkMinima(check *fault.Check, img *ent.Image, a quota.Amounts) {
+	check.That(a.CPU >= img.MinCPU, "cpuLimit", "imageMinimum", "Its image needs at least %s cores.", img.MinCPU)
+	check.That(a.Memory >= img.MinMemory, "memoryLimit", "imageMinimum", "Its image needs at least %s of memory.", img.MinMemory)
+	check.That(a.GPU >= img.MinGpu, "gpuLimit", "imageMinimum", "Its image needs at least %d GPUs.", img.MinGpu)
+}
+
 // ready says that containers can be made of the image.
 func ready(img *ent.Image) error {
 	if img.Status == image.StatusReady {

@@ -692,6 +692,7 @@ func (m *model) roomForOneThatWaits(ctx context.Context) string {
 	running, err := m.h.quota.Running(ctx, m.h.store.Client)
 	require.NoError(m.t, err)
 	var ahead quota.Amounts
+	place := 1
 	for _, w := range quota.Line(waiting, running) {
 		row, err := m.h.store.Client.Container.Get(ctx, w.ID)
 		if err != nil {
@@ -709,7 +710,11 @@ func (m *model) roomForOneThatWaits(ctx context.Context) string {
 		if len(books.Problems(quota.Need{Amounts: w.Amounts})) == 0 && free {
 			return w.ID + " waits, and there is room for it"
 		}
+		if row.QueuePosition == nil || *row.QueuePosition != place {
+			return "its place is not told yet: " + describe(row)
+		}
 		if !w.Stuck {
+			place++
 			ahead = ahead.Plus(w.Amounts)
 		}
 	}

@@ -235,6 +235,11 @@ func (s *Service) again(ctx context.Context, tx *ent.Client, row *ent.Container,
 	if err != nil {
 		return nil, err
 	}
+	var check fault.Check
+	checkMinima(&check, img, quota.Of(row))
+	if err := check.Err(); err != nil {
+		return nil, err
+	}
 	wish := &Wish{Desired: container.DesiredRunning, Run: row.Run + 1}
 	if !made(row) {
 		if err := ready(img); err != nil {
@@ -425,8 +430,7 @@ func (s *Service) editLimits(ctx context.Context, tx *ent.Client, row *ent.Conta
 		return err
 	}
 	var check fault.Check
-	check.That(now.CPU >= img.MinCPU, "cpuLimit", "imageMinimum", "Its image needs at least %s cores.", img.MinCPU)
-	check.That(now.Memory >= img.MinMemory, "memoryLimit", "imageMinimum", "Its image needs at least %s of memory.", img.MinMemory)
+	checkMinima(&check, img, quota.Amounts{CPU: now.CPU, Memory: now.Memory, GPU: max(now.GPU, img.MinGpu)}) // GPUs cannot be changed
 	if used, known := s.MemoryInUse(row.ID); known {
 		check.That(now.Memory >= used, "memoryLimit", "inUse", "It uses %s now, which is more than %s. Stop it first, or free memory in it.", used, now.Memory)
 	}
