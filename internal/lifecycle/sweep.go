@@ -45,8 +45,9 @@ type Connection struct {
 	LastEvent time.Time
 	// Info is what the engine last said of itself.
 	Info engine.Info
-	// lost is when the stream last ended; zero when it has not since the start.
-	lost time.Time
+	// lost is when the stream last ended, and losses how often it has since the start.
+	lost   time.Time
+	losses int
 }
 
 type connection struct {
@@ -180,7 +181,7 @@ func (s *Service) connect(ctx context.Context) error {
 func (s *Service) disconnected(ctx context.Context, cause error) {
 	ctx = auth.AsSystem(ctx)
 	s.Log.WarnContext(ctx, "the engine went away", "error", cause)
-	s.connection.set(func(c *Connection) { c.Connected, c.Since, c.lost = false, s.Now().UTC(), s.Now().UTC() })
+	s.connection.set(func(c *Connection) { c.Connected, c.Since, c.lost, c.losses = false, s.Now().UTC(), s.Now().UTC(), c.losses+1 })
 	if s.Connection().Info.LiveRestore {
 		return // such an engine takes nothing down with it
 	}
