@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"log"
+	"net/http"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -32,6 +33,8 @@ const (
 	// watched for restFor: two sweeps.
 	inAll, running = 1000, 100
 	restFor        = time.Minute
+	// turns is how often each kind of caller asks where one request is compared.
+	turns = 300
 	// listFor is how long each side of the list is asked.
 	listFor = 5 * time.Second
 	// settle is how long the idle server is left alone before it is weighed.
@@ -79,7 +82,7 @@ func run(ctx context.Context) (err error) {
 		return err
 	}
 	var rows []row
-	for _, measure := range []func(context.Context, *product, *engine) ([]row, error){list, lifecycle, burst, startAndIdle, rest} {
+	for _, measure := range []func(context.Context, *product, *engine) ([]row, error){list, rights, lifecycle, burst, startAndIdle, rest} {
 		got, err := measure(ctx, p, raw)
 		if err != nil {
 			return err
@@ -117,10 +120,14 @@ func print(rows []row) {
 	}
 }
 
+func theList() ([]byte, error) {
+	return json.Marshal(map[string]string{"query": `{ containers(first: 100) { edges { node {
+		id name status cpuLimit memoryLimit createdAt image { reference } owner { username } } } } }`})
+}
+
 // list asks both sides for the same containers from many clients at once.
 func list(ctx context.Context, p *product, raw *engine) ([]row, error) {
-	body, err := json.Marshal(map[string]string{"query": `{ containers(first: 100) { edges { node {
-		id name status cpuLimit memoryLimit createdAt image { reference } owner { username } } } } }`})
+	body, err := theList()
 	if err != nil {
 		return nil, err
 	}
@@ -146,6 +153,41 @@ func list(ctx context.Context, p *product, raw *engine) ([]row, error) {
 		{fmt.Sprintf("list %d stopped containers, %d clients: requests/s", listed, clients), fmt.Sprintf("%.0f", ours.rate), fmt.Sprintf("%.0f", theirs.rate), fmt.Sprintf("%.2f", ratio), "≥ 3"},
 		{"  median of one request, ms", ms(ours.p50), ms(theirs.p50), fmt.Sprintf("%.2f", float64(ours.p50)/float64(theirs.p50)), ""},
 		{"  99th percentile, ms", ms(ours.p99), ms(theirs.p99), fmt.Sprintf("%.2f", float64(ours.p99)/float64(theirs.p99)), ""},
+	}, nil
+}
+
+// rights asks for the same list as the user whose it is and as the administrator,
+// for whom no predicate is added, by turns; and for next to nothing with and
+// without a session, which is what looking it up costs.
+func rights(ctx context.Context, p *product, _ *engine) ([]row, error) {
+	body, err := theList()
+	if err != nil {
+		return nil, err
+	}
+	nothing := []byte(`{"query":"{__typename}"}`)
+	var took [4][]time.Duration
+	for range turns {
+		for i, ask := range []struct {
+			who  *http.Client
+			body []byte
+			want int
+		}{{p.http, body, listed}, {p.root, body, listed}, {p.http, nothing, 0}, {p.visitor, nothing, 0}} {
+			from := time.Now()
+			answer, err := p.postAs(ctx, ask.who, ask.body)
+			took[i] = append(took[i], time.Since(from))
+			if err == nil && (bytes.Count(answer, []byte(`"ctr_`)) != ask.want || bytes.Contains(answer, []byte(`"errors"`))) {
+				err = fmt.Errorf("another answer than asked for: %.200s", answer)
+			}
+			if err != nil {
+				return nil, err
+			}
+		}
+	}
+	user, admin, session := median(took[0]), median(took[1]), max(median(took[2])-median(took[3]), 0)
+	return []row{
+		{"authentication and visibility on a list, one client, median, ms", ms(user), "", fmt.Sprintf("%.2f", float64(user)/float64(admin-session)), "≤ 1.10"},
+		{"  as the administrator, without a predicate, ms", ms(admin), "", fmt.Sprintf("%.2f", float64(user)/float64(admin)), ""},
+		{"  looking up the session, share of the list", fmt.Sprintf("%.1f %%", 100*float64(session)/float64(user)), "", "", ""},
 	}, nil
 }
 
