@@ -156,8 +156,9 @@ func (s *socket) serve() {
 	}
 	late := time.AfterFunc(s.api.sockets.initTimeout, func() { s.end(closeInitTimeout, "Connection initialisation timeout") })
 	defer late.Stop()
+	request := s.request // an access token may put another in its place
 	s.running.Go(func() {
-		s.api.viewers.watch(s.work, s.request, s.api.stopping, s.ping, func(cause error) {
+		s.api.viewers.watch(s.work, request, s.api.stopping, s.ping, func(cause error) {
 			if errors.Is(cause, errSignedOut) {
 				s.end(closeSignedOut, "Signed out")
 				return
@@ -237,9 +238,10 @@ func (s *socket) present(token string) bool {
 		s.end(closeUnauthorized, "This access token does not hold")
 		return false
 	}
-	s.request = s.request.WithContext(auth.With(ctx, viewer))
+	request := s.request.WithContext(auth.With(ctx, viewer))
+	s.request = request
 	s.running.Go(func() {
-		s.api.viewers.watch(s.work, s.request, nil, func() {}, func(error) { s.end(closeSignedOut, "Signed out") })
+		s.api.viewers.watch(s.work, request, nil, func() {}, func(error) { s.end(closeSignedOut, "Signed out") })
 	})
 	return true
 }
