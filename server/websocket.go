@@ -156,9 +156,9 @@ func (s *socket) serve() {
 	}
 	late := time.AfterFunc(s.api.sockets.initTimeout, func() { s.end(closeInitTimeout, "Connection initialisation timeout") })
 	defer late.Stop()
-	opened := s.request // the read loop may put another viewer into the field
+	request := s.request // an access token may put another in its place
 	s.running.Go(func() {
-		s.api.viewers.watch(s.work, opened, s.api.stopping, s.ping, func(cause error) {
+		s.api.viewers.watch(s.work, request, s.api.stopping, s.ping, func(cause error) {
 			if errors.Is(cause, errSignedOut) {
 				s.end(closeSignedOut, "Signed out")
 				return
@@ -238,10 +238,10 @@ func (s *socket) present(token string) bool {
 		s.end(closeUnauthorized, "This access token does not hold")
 		return false
 	}
-	presented := s.request.WithContext(auth.With(ctx, viewer))
-	s.request = presented
+	request := s.request.WithContext(auth.With(ctx, viewer))
+	s.request = request
 	s.running.Go(func() {
-		s.api.viewers.watch(s.work, presented, nil, func() {}, func(error) { s.end(closeSignedOut, "Signed out") })
+		s.api.viewers.watch(s.work, request, nil, func() {}, func(error) { s.end(closeSignedOut, "Signed out") })
 	})
 	return true
 }

@@ -122,6 +122,11 @@ func TestD14DeletedAccountsAreGone(t *testing.T) {
 	require.Equal(t, "null", string(w.ann.ask(`{ viewer { id } }`, nil).Data["viewer"]))
 	type users struct{ TotalCount int }
 	people := `{ users(where: {nameContains: "ann"}) { totalCount } }`
+	defer func() {
+		if t.Failed() {
+			t.Log(w.written())
+		}
+	}()
 	require.Eventually(t, func() bool { return must[users](w.root, "users", people, nil).TotalCount == 0 }, 2*patience, 200*time.Millisecond)
 	require.Equal(t, 1, containers(), "ben's stays")
 	type connection struct{ TotalCount int }

@@ -10,12 +10,11 @@ import (
 	"github.com/mlride/mlride/ent/image"
 	"github.com/mlride/mlride/ent/record"
 	"github.com/mlride/mlride/ent/volume"
+	"github.com/mlride/mlride/internal/auth"
+	"github.com/mlride/mlride/internal/fault"
 	imageservice "github.com/mlride/mlride/internal/image"
 	"github.com/mlride/mlride/internal/lifecycle"
 	volumeservice "github.com/mlride/mlride/internal/volume"
-
-	"github.com/mlride/mlride/internal/auth"
-	"github.com/mlride/mlride/internal/fault"
 )
 
 // Estate is Belongings over the features that keep them. What it asks of them

@@ -270,8 +270,12 @@ func (s *Service) prove(ctx context.Context, login, password, action string) (pr
 		return proved{}, err
 	}
 	if !ok {
-		err := audit.Record(ctx, s.Client, audit.Entry{Action: action, TargetName: strings.ToValidUTF8(key, ""), Outcome: auditevent.OutcomeFailed})
-		if err != nil {
+		// a name that nobody has is not kept: people type passwords into that field
+		failed := audit.Entry{Action: action, Outcome: auditevent.OutcomeFailed}
+		if u != nil {
+			failed.Target, failed.TargetName = u.ID, u.Username
+		}
+		if err := audit.Record(ctx, s.Client, failed); err != nil {
 			return proved{}, err
 		}
 		return proved{}, fault.New(fault.Unauthenticated, "The name or the password is wrong.")
