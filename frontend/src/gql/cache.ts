@@ -147,6 +147,43 @@ export function cache({ reload, overtake }: Pick<Refetching, 'reload' | 'overtak
         requestQuota() {
           later('quotaRequests');
         },
+        grantQuota() {
+          later('quotaRequests', 'users');
+        },
+        declineQuota() {
+          later('quotaRequests');
+        },
+        createInvitation() {
+          later('invitations');
+        },
+        revokeInvitation() {
+          later('invitations');
+        },
+        // Which of them a filter lets through only the server says.
+        createUser() {
+          later('users');
+        },
+        updateUser() {
+          later('users');
+        },
+        updateUsers() {
+          later('users');
+        },
+        deleteUser() {
+          later('users');
+        },
+        deleteUsers() {
+          later('users');
+        },
+        restoreUser() {
+          later('users');
+        },
+        importUsers(result) {
+          if (!(result['importUsers'] as { dryRun: boolean }).dryRun) later('users');
+        },
+        endOfTerm(result) {
+          if (!(result['endOfTerm'] as { dryRun: boolean }).dryRun) later('users');
+        },
         createContainer() {
           later('containers', 'volumes'); // its workspace may be new
         },
