@@ -17,6 +17,7 @@ const ContainersPage = lazy(() => import('@/features/containers/ContainersPage')
 const ContainerPage = lazy(() => import('@/features/containers/ContainerPage'));
 const ImagesPage = lazy(() => import('@/features/images/ImagesPage'));
 const VolumesPage = lazy(() => import('@/features/volumes/VolumesPage'));
+const AuditPage = lazy(() => import('@/features/audit/AuditPage'));
 const ProfilePage = lazy(() => import('@/features/account/ProfilePage'));
 const SecurityPage = lazy(() => import('@/features/account/SecurityPage'));
 const UsersPage = lazy(() => import('@/features/admin/UsersPage'));
@@ -74,6 +75,7 @@ export default function App() {
                   <Route path="/containers/:id" element={<ContainerPage />} />
                   <Route path="/volumes" element={<VolumesPage />} />
                   <Route path="/images" element={<ImagesPage />} />
+                  <Route path="/audit" element={<AuditPage />} />
                   <Route path="/profile" element={<ProfilePage />} />
                   <Route
                     path="/security"

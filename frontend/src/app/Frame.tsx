@@ -1,5 +1,6 @@
 import {
   AppstoreOutlined,
+  AuditOutlined,
   CodeOutlined,
   DashboardOutlined,
   DatabaseOutlined,
@@ -86,6 +87,7 @@ export function Frame({ connection, onSignOut, onSignedOut, children }: Props) {
           { to: '/system', icon: <DashboardOutlined aria-hidden />, name: t('app.system') },
         ]
       : []),
+    { to: '/audit', icon: <AuditOutlined aria-hidden />, name: t('app.audit') },
   ];
   const navigation = (
     <ul className="places">
