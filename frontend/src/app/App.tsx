@@ -5,7 +5,7 @@ import { lazy, Suspense, useState, useSyncExternalStore } from 'react';
 import { useTranslation } from 'react-i18next';
 import { BrowserRouter, Navigate, Route, Routes } from 'react-router';
 import { Provider } from 'urql';
-import { signOut, viewerId } from '@/features/account/session';
+import { signOut, whoIsHere } from '@/features/account/session';
 import { SignInForm } from '@/features/account/SignInForm';
 import { type Connection, createClient } from '@/gql/client';
 import { theme } from '@/lib/theme';
@@ -17,14 +17,20 @@ const ContainersPage = lazy(() => import('@/features/containers/ContainersPage')
 const ContainerPage = lazy(() => import('@/features/containers/ContainerPage'));
 const ImagesPage = lazy(() => import('@/features/images/ImagesPage'));
 const VolumesPage = lazy(() => import('@/features/volumes/VolumesPage'));
+const AuditPage = lazy(() => import('@/features/audit/AuditPage'));
+const ProfilePage = lazy(() => import('@/features/account/ProfilePage'));
+const SecurityPage = lazy(() => import('@/features/account/SecurityPage'));
 const UsersPage = lazy(() => import('@/features/admin/UsersPage'));
 const SystemPage = lazy(() => import('@/features/admin/SystemPage'));
 
 type Waiting = { resume: () => void };
 
+/** How long a socket that was closed rests, where its session has not ended. */
+const rest = 500;
+
 /** Loads the page anew: nothing of what one person saw is left in memory for the next. */
-const startOver = () => {
-  window.location.assign('/');
+const startOver = (address = '/') => {
+  window.location.assign(address);
 };
 
 /** Everything behind sign-in. */
@@ -34,18 +40,22 @@ export default function App() {
   const [connection, setConnection] = useState<Connection>('connecting');
   const [{ client, leave }] = useState(() =>
     createClient({
-      signInAgain: () =>
-        new Promise<void>((resume) => {
-          setWaiting({ resume });
-        }),
+      signInAgain: async () => {
+        // Whoever changed their password has a new session: nobody is to sign in again who is signed in.
+        if ((await whoIsHere())?.mustChangePassword === false) await new Promise((done) => setTimeout(done, rest));
+        else
+          await new Promise<void>((resume) => {
+            setWaiting({ resume });
+          });
+      },
       connection: setConnection,
     }),
   );
   const chosen = useSyncExternalStore(theme.subscribe, theme.get);
   const resume = async () => {
     const before = client.readQuery(viewerDocument, {})?.data?.viewer?.id;
-    const now = await viewerId();
-    if (before && now && now !== before) {
+    const now = await whoIsHere();
+    if (now?.mustChangePassword || (before && now && now.id !== before)) {
       startOver();
       return;
     }
@@ -65,6 +75,19 @@ export default function App() {
                   <Route path="/containers/:id" element={<ContainerPage />} />
                   <Route path="/volumes" element={<VolumesPage />} />
                   <Route path="/images" element={<ImagesPage />} />
+                  <Route path="/audit" element={<AuditPage />} />
+                  <Route path="/profile" element={<ProfilePage />} />
+                  <Route
+                    path="/security"
+                    element={
+                      <SecurityPage
+                        leave={leave}
+                        onDeleted={(until) => {
+                          startOver(until ? `/?deleted=${encodeURIComponent(until)}` : '/');
+                        }}
+                      />
+                    }
+                  />
                   <Route path="/users" element={<UsersPage />} />
                   <Route path="/system" element={<SystemPage />} />
                   <Route path="*" element={<Navigate to="/containers" replace />} />

@@ -1,5 +1,6 @@
 import {
   AppstoreOutlined,
+  AuditOutlined,
   CodeOutlined,
   DashboardOutlined,
   DatabaseOutlined,
@@ -9,13 +10,16 @@ import {
   PictureOutlined,
   SunOutlined,
   TeamOutlined,
+  SafetyOutlined,
   UserOutlined,
 } from '@ant-design/icons';
 import { Alert, App, Button, Drawer, Flex, Grid, Select } from 'antd';
 import { type ReactNode, useEffect, useState, useSyncExternalStore } from 'react';
 import { useTranslation } from 'react-i18next';
-import { NavLink } from 'react-router';
+import { Link, NavLink } from 'react-router';
 import { useQuery, useSubscription } from 'urql';
+import { AskForMore } from '@/components/AskForMore';
+import { Portrait } from '@/components/Portrait';
 import { UsageList } from '@/components/UsageList';
 import type { Connection } from '@/gql/client';
 import { graphql } from '@/gql/tada';
@@ -83,6 +87,7 @@ export function Frame({ connection, onSignOut, onSignedOut, children }: Props) {
           { to: '/system', icon: <DashboardOutlined aria-hidden />, name: t('app.system') },
         ]
       : []),
+    { to: '/audit', icon: <AuditOutlined aria-hidden />, name: t('app.audit') },
   ];
   const navigation = (
     <ul className="places">
@@ -155,7 +160,7 @@ export function Frame({ connection, onSignOut, onSignedOut, children }: Props) {
             />
             {viewer && (
               <Button
-                icon={<UserOutlined aria-hidden />}
+                icon={viewer.avatarUrl ? <Portrait address={viewer.avatarUrl} size={22} /> : <UserOutlined aria-hidden />}
                 aria-haspopup="dialog"
                 aria-label={t('app.account', { name: viewer.nickname ?? viewer.username })}
                 onClick={() => {
@@ -194,8 +199,29 @@ export function Frame({ connection, onSignOut, onSignedOut, children }: Props) {
             setPersonal(false);
           }}
         >
+          <ul className="places" style={{ margin: '-12px -16px 16px' }}>
+            {[
+              { to: '/profile', icon: <UserOutlined aria-hidden />, name: t('app.profile') },
+              { to: '/security', icon: <SafetyOutlined aria-hidden />, name: t('app.security') },
+            ].map(({ to, icon, name }) => (
+              <li key={to}>
+                <Link
+                  to={to}
+                  onClick={() => {
+                    setPersonal(false);
+                  }}
+                >
+                  {icon}
+                  {name}
+                </Link>
+              </li>
+            ))}
+          </ul>
           <h2 className="part">{t('app.usage')}</h2>
           <UsageList quota={viewer.quota} usage={viewer.usage} />
+          <div style={{ marginTop: 12 }}>
+            <AskForMore block />
+          </div>
           {contact && <p className="hint">{t('account.help', { contact })}</p>}
           <Button block icon={<LogoutOutlined aria-hidden />} onClick={() => void signOut()} style={{ marginTop: 16 }}>
             {t('app.signOut')}

@@ -1,7 +1,8 @@
 import { lazy, StrictMode, Suspense, useState } from 'react';
 import { createRoot } from 'react-dom/client';
 import '@/app/base.css';
-import { viewerId } from '@/features/account/session';
+import { NewPasswordPage } from '@/features/account/NewPasswordPage';
+import { type Viewer, whoIsHere } from '@/features/account/session';
 import { SignInPage } from '@/features/account/SignInPage';
 import { startI18n } from '@/lib/i18n';
 import '@/lib/theme';
@@ -9,30 +10,48 @@ import '@/lib/theme';
 const loadApp = () => import('./App');
 const App = lazy(loadApp);
 
-function Root({ known }: { known: boolean }) {
-  const [inside, setInside] = useState(known);
-  if (inside)
+/** At the door, inside, or between the two: with a one-time password that is to be changed first. */
+type Place = { at: 'door' } | { at: 'inside' } | { at: 'threshold'; oneTime?: string };
+
+function Root({ viewer }: { viewer: Viewer | undefined }) {
+  const [place, setPlace] = useState<Place>(() => {
+    if (!viewer) return { at: 'door' };
+    return { at: viewer.mustChangePassword ? 'threshold' : 'inside' };
+  });
+  if (place.at === 'inside')
     return (
       <Suspense fallback={null}>
         <App />
       </Suspense>
     );
+  if (place.at === 'threshold')
+    return (
+      <NewPasswordPage
+        oneTime={place.oneTime}
+        onDone={() => {
+          setPlace({ at: 'inside' });
+        }}
+        onSignedOut={() => {
+          setPlace({ at: 'door' });
+        }}
+      />
+    );
   return (
     <SignInPage
       onTyping={() => void loadApp()}
-      onSignedIn={() => {
-        setInside(true);
+      onSignedIn={(oneTime) => {
+        setPlace(oneTime === undefined ? { at: 'inside' } : { at: 'threshold', oneTime });
       }}
     />
   );
 }
 
-const [viewer] = await Promise.all([viewerId(), startI18n()]);
+const [viewer] = await Promise.all([whoIsHere(), startI18n()]);
 if (viewer) void loadApp();
 const root = document.getElementById('root');
 if (!root) throw new Error('no #root');
 createRoot(root).render(
   <StrictMode>
-    <Root known={viewer !== undefined} />
+    <Root viewer={viewer} />
   </StrictMode>,
 );

@@ -6,6 +6,7 @@ export const viewerDocument = graphql(`
       id
       username
       nickname
+      avatarUrl
       role
       quota {
         id

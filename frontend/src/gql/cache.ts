@@ -4,8 +4,11 @@ import { graphql } from './tada';
 
 // Every object type that is not a Node is part of its parent: the test beside this file compares the list with the schema.
 export const embeddedTypes = [
+  'AccessTokenPayload',
   'Admission',
   'AdmissionProblem',
+  'AuditEventConnection',
+  'AuditEventEdge',
   'CatalogueEntry',
   'ContainerChange',
   'ContainerConnection',
@@ -15,6 +18,8 @@ export const embeddedTypes = [
   'ContainerPayload',
   'ContainerResult',
   'ContainerStats',
+  'EndOfTermPayload',
+  'EndOfTermPerson',
   'Engine',
   'EnvVar',
   'GpuDevice',
@@ -24,10 +29,21 @@ export const embeddedTypes = [
   'ImageEdge',
   'ImagePayload',
   'ImageProgress',
+  'ImportError',
+  'ImportUsersPayload',
+  'ImportedAccount',
+  'InvitationConnection',
+  'InvitationEdge',
+  'InvitationPayload',
   'LayerProgress',
   'LogLine',
   'PageInfo',
+  'QuotaLimits',
   'QuotaPayload',
+  'QuotaRequestConnection',
+  'QuotaRequestEdge',
+  'QuotaRequestPayload',
+  'ResetPasswordPayload',
   'ResourceAmounts',
   'ServerInfo',
   'StatusCount',
@@ -36,6 +52,7 @@ export const embeddedTypes = [
   'UserConnection',
   'UserEdge',
   'UserPayload',
+  'UserResult',
   'VolumeConnection',
   'VolumeEdge',
   'VolumeMount',
@@ -118,6 +135,55 @@ export function cache({ reload, overtake }: Pick<Refetching, 'reload' | 'overtak
         },
       },
       Mutation: {
+        revokeSession() {
+          later('viewer');
+        },
+        createAccessToken() {
+          later('viewer');
+        },
+        revokeAccessToken() {
+          later('viewer');
+        },
+        requestQuota() {
+          later('quotaRequests');
+        },
+        grantQuota() {
+          later('quotaRequests', 'users');
+        },
+        declineQuota() {
+          later('quotaRequests');
+        },
+        createInvitation() {
+          later('invitations');
+        },
+        revokeInvitation() {
+          later('invitations');
+        },
+        // Which of them a filter lets through only the server says.
+        createUser() {
+          later('users');
+        },
+        updateUser() {
+          later('users');
+        },
+        updateUsers() {
+          later('users');
+        },
+        deleteUser() {
+          later('users');
+        },
+        deleteUsers() {
+          later('users');
+        },
+        restoreUser() {
+          later('users');
+        },
+        importUsers(result) {
+          if (!(result['importUsers'] as { dryRun: boolean }).dryRun) later('users');
+        },
+        endOfTerm(result) {
+          if (!(result['endOfTerm'] as { dryRun: boolean }).dryRun) later('users');
+        },
         createContainer() {
           later('containers', 'volumes'); // its workspace may be new
         },

@@ -69,7 +69,10 @@ export function createClient({ signInAgain, connection }: ClientHooks) {
     url: url.href,
     preferGetMethod: false, // urql 5's default sends short queries by GET
     requestPolicy: 'cache-first',
-    fetchOptions: { credentials: 'same-origin', headers: { accept: 'application/graphql-response+json' } },
+    fetchOptions: {
+      credentials: 'same-origin',
+      headers: { accept: 'application/graphql-response+json', 'apollo-require-preflight': 'true' },
+    },
     exchanges: [
       refetch.first,
       cache(refetch),

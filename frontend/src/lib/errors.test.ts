@@ -62,6 +62,7 @@ test('what the dry run finds stands at the same field', async () => {
   expect(obstacles([{ ...overQuota, message: 'Too much.' }, full])).toEqual({
     fields: { memoryLimit: 'Too much.' },
     rest: ['Five are enough.'],
+    short: { resource: 'memory', used: 0, requested: 5 * 2 ** 30 },
   });
 });
 
@@ -83,5 +84,17 @@ test('the containers that have a volume can be linked to', async () => {
 test('too many volumes stands at the workspace that would be one more', async () => {
   await setLanguage('en');
   const full = { code: 'QUOTA_EXCEEDED', message: 'Ten are enough.', resource: 'volumes', limit: 10, used: 10, requested: 1 };
-  expect(obstacles([full])).toEqual({ fields: { workspace: 'Ten are enough.' }, rest: [] });
+  expect(obstacles([full])).toMatchObject({ fields: { workspace: 'Ten are enough.' }, rest: [] });
+});
+
+test('a refusal tells what was too little, and why an account lets nobody in', async () => {
+  await setLanguage('zh-CN');
+  expect(problemOf([{ message: 'Your quota is 4 GiB.', extensions: overQuota }]).short).toEqual({
+    resource: 'memory',
+    used: 0,
+    requested: 5 * 2 ** 30,
+  });
+  const suspended = { message: 'Suspended.', extensions: { code: 'FORBIDDEN', reason: 'SUSPENDED' } };
+  expect(problemOf([suspended]).message).toBe(i18next.t('reasons.SUSPENDED'));
+  expect(problemOf([{ message: 'No.', extensions: { code: 'FORBIDDEN' } }]).message).toBe(i18next.t('errors.FORBIDDEN'));
 });

@@ -5,12 +5,21 @@ import type en from './i18n/en.json';
 type Violation = { field: string; rule: string; message: string };
 export type GraphQLProblem = { message: string; extensions?: Record<string, unknown> | undefined };
 
-/** What went wrong, for a person: one text, one for each field that is named, and the containers in the way, if any. */
-export type Problem = { code: string; message: string; fields: Record<string, string>; containers?: { id: string; name: string }[] };
+/** What went wrong, for a person: one text, one for each field that is named, the containers in the way, and what of one's quota is. */
+export type Problem = {
+  code: string;
+  message: string;
+  fields: Record<string, string>;
+  containers?: { id: string; name: string }[];
+  short?: Short;
+};
+/** What one's quota had too little of. */
+export type Short = { resource?: string | undefined; used?: number | undefined; requested?: number | undefined };
 
 type Code = keyof typeof en.errors;
 type Rule = keyof typeof en.rules;
 type Resource = keyof typeof en.quota;
+type Reason = keyof typeof en.reasons;
 
 /** Where a form asks for what there is too little of. */
 const fieldOf: Record<string, string> = { cpu: 'cpuLimit', memory: 'memoryLimit', gpu: 'gpuLimit', volumes: 'workspace' };
@@ -39,6 +48,8 @@ function readable(extensions: Record<string, unknown>) {
 export function said(code: string, message: string, extensions: Record<string, unknown> = {}) {
   if (code === 'NETWORK') return i18next.t('errors.NETWORK');
   if (english() || !i18next.exists(`errors.${code}`)) return message;
+  const reason = extensions['reason'];
+  if (typeof reason === 'string' && i18next.exists(`reasons.${reason}`)) return i18next.t(`reasons.${reason as Reason}`);
   const told = readable(extensions);
   const template = i18next.getResource(i18next.language, 'translation', `errors.${code}`) as string;
   // A sentence with a hole in it is worse than one in another language.
@@ -49,6 +60,14 @@ export function said(code: string, message: string, extensions: Record<string, u
 function saidRule({ rule, message }: Violation) {
   if (english() || !i18next.exists(`rules.${rule}`)) return message;
   return i18next.t(`rules.${rule as Rule}`);
+}
+
+function shortOf({ resource, used, requested }: Record<string, unknown>): Short {
+  return {
+    ...(typeof resource === 'string' && { resource }),
+    ...(typeof used === 'number' && { used }),
+    ...(typeof requested === 'number' && { requested }),
+  };
 }
 
 export function problemOf(errors: readonly GraphQLProblem[]): Problem {
@@ -66,7 +85,13 @@ export function problemOf(errors: readonly GraphQLProblem[]): Problem {
   const short = fieldOf[String(extensions['resource'])];
   if ((code === 'QUOTA_EXCEEDED' || code === 'CAPACITY_EXCEEDED') && short) fields[short] = message;
   const containers = extensions['containers'] as Problem['containers'];
-  return { code, message, fields, ...(Array.isArray(containers) && { containers }) };
+  return {
+    code,
+    message,
+    fields,
+    ...(Array.isArray(containers) && { containers }),
+    ...(code === 'QUOTA_EXCEEDED' && { short: shortOf(extensions) }),
+  };
 }
 
 /** The same of an urql result's error. */
@@ -82,16 +107,18 @@ type Obstacle = {
 };
 
 /** What the dry run says would be refused, in the words of the refusal: by field, and the rest. */
-export function obstacles(found: readonly Obstacle[]): { fields: Record<string, string>; rest: string[] } {
+export function obstacles(found: readonly Obstacle[]): { fields: Record<string, string>; rest: string[]; short?: Short } {
   const fields: Record<string, string> = {};
   const rest: string[] = [];
+  let short: Short | undefined;
   for (const { code, message, ...amounts } of found) {
     const given = Object.fromEntries(Object.entries(amounts).filter(([, value]) => value !== null));
     const free = amounts.limit === null || amounts.used === null ? {} : { free: Math.max(amounts.limit - amounts.used, 0) };
     const text = said(code, message, { ...given, ...free });
+    if (code === 'QUOTA_EXCEEDED') short ??= shortOf(given);
     const field = fieldOf[amounts.resource ?? ''];
     if (!field) rest.push(text);
     else fields[field] = fields[field] ? `${fields[field]} ${text}` : text;
   }
-  return { fields, rest };
+  return { fields, rest, ...(short && { short }) };
 }

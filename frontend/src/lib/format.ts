@@ -54,13 +54,30 @@ export function lasting(length: number, language: string) {
 /** What is left until an instant, as a clock that runs down: "4:05", "1:04:05". */
 export function countdown(time: string, now: number) {
   const left = Math.max(0, Math.ceil((Date.parse(time) - now) / 1000));
-  const two = (n: number) => String(n).padStart(2, '0');
   const [hours, minutes] = [Math.floor(left / 3_600), Math.floor(left / 60) % 60];
   return hours > 0 ? `${hours}:${two(minutes)}:${two(left % 60)}` : `${minutes}:${two(left % 60)}`;
 }
 
 export const moment = (time: string, language: string) =>
   new Intl.DateTimeFormat(language, { dateStyle: 'medium', timeStyle: 'medium' }).format(new Date(time));
+
+const two = (n: number) => String(n).padStart(2, '0');
+
+/** The day of an instant where the person is, as a date field has it: "2026-12-31". */
+export function dayOf(time: string) {
+  const date = new Date(time);
+  return `${String(date.getFullYear()).padStart(4, '0')}-${two(date.getMonth() + 1)}-${two(date.getDate())}`;
+}
+
+/** The last moment of a day where the person is: what ends "on" it lasts through it. Undefined for what is no day. */
+export function endOfDay(day: string) {
+  const [, year, month, date] = /^(\d{4,6})-(\d\d)-(\d\d)$/.exec(day) ?? [];
+  if (!year || !month || !date) return undefined;
+  const end = new Date(Number(year), Number(month) - 1, Number(date), 23, 59, 59);
+  return Number.isNaN(end.getTime()) ? undefined : end.toISOString();
+}
+
+export const day = (time: string, language: string) => new Intl.DateTimeFormat(language, { dateStyle: 'medium' }).format(new Date(time));
 
 // eslint-disable-next-line no-control-regex -- the escape character is what is looked for
 const escape = /\u001b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\u0007]*(?:\u0007|\u001b\\)|[@-Z\\-_])/g;

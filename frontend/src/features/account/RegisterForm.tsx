@@ -2,14 +2,18 @@ import { type SyntheticEvent, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { type Problem, problemOf } from '@/lib/errors';
 import { Field } from './Field';
+import { rulesFor } from './rules';
 import { type Info, register } from './session';
 
 const named = ['username', 'email', 'password', 'nickname', 'code'];
 
-export function RegisterForm({ info, onSignedIn, onTyping }: { info: Info | undefined; onSignedIn: () => void; onTyping?: () => void }) {
+type Props = { info: Info | undefined; code?: string; onSignedIn: () => void; onTyping?: () => void };
+
+export function RegisterForm({ info, code = '', onSignedIn, onTyping }: Props) {
   const { t, i18n } = useTranslation();
   const [problem, setProblem] = useState<Problem>();
   const [busy, setBusy] = useState(false);
+  const [invited, setInvited] = useState(code !== '');
   const submit = async (event: SyntheticEvent<HTMLFormElement>) => {
     event.preventDefault();
     const form = new FormData(event.currentTarget);
@@ -20,18 +24,35 @@ export function RegisterForm({ info, onSignedIn, onTyping }: { info: Info | unde
       email: text('email'),
       password: text('password'),
       ...(text('nickname') && { nickname: text('nickname') }),
-      ...(text('code') && { code: text('code') }),
+      ...(text('code') && { code: text('code').trim() }),
     });
     setBusy(false);
     if (errors) setProblem(problemOf(errors));
     else onSignedIn();
   };
-  if (info && !info.registrationOpen)
-    return <p>{info.contact ? t('account.closedAsk', { contact: info.contact }) : t('account.closed')}</p>;
-  const rules = i18n.language.startsWith('en') ? info?.passwordRules : t('account.passwordRules');
+  if (info && !info.registrationOpen && !invited)
+    return (
+      <>
+        <p>{info.contact ? t('account.closedAsk', { contact: info.contact }) : t('account.closed')}</p>
+        <p>
+          <button
+            type="button"
+            className="link"
+            onClick={() => {
+              setInvited(true);
+            }}
+          >
+            {t('account.haveInvitation')}
+          </button>
+        </p>
+      </>
+    );
   const fields = problem?.fields ?? {};
+  const askCode = invited || info?.registrationNeedsCode;
+  const invitation = invited || info?.registrationMode !== 'OPEN';
   // What no field shows is said above the button.
-  const rest = Object.keys(fields).some((name) => named.includes(name)) ? undefined : problem?.message;
+  const shown = named.filter((name) => name !== 'code' || askCode);
+  const rest = Object.keys(fields).some((name) => shown.includes(name)) ? undefined : problem?.message;
   return (
     <form onSubmit={(event) => void submit(event)} onInput={onTyping} noValidate>
       <Field
@@ -47,11 +68,21 @@ export function RegisterForm({ info, onSignedIn, onTyping }: { info: Info | unde
         label={t('account.password')}
         type="password"
         autoComplete="new-password"
-        hint={rules}
+        hint={rulesFor(info?.passwordRules, i18n.language, t('account.passwordRules'))}
         problem={fields['password']}
       />
       <Field name="nickname" label={t('account.nickname')} autoComplete="nickname" problem={fields['nickname']} />
-      {info?.registrationNeedsCode && <Field name="code" label={t('account.code')} hint={t('account.codeHint')} problem={fields['code']} />}
+      {askCode && (
+        <Field
+          name="code"
+          label={invitation ? t('account.invitationCode') : t('account.code')}
+          hint={invitation ? t('account.invitationCodeHint') : t('account.codeHint')}
+          defaultValue={code}
+          autoComplete="off"
+          spellCheck={false}
+          problem={fields['code']}
+        />
+      )}
       <p className="problem" role="alert">
         {rest}
       </p>

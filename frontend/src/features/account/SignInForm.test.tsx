@@ -53,7 +53,7 @@ test('violations stand at their fields', async () => {
   });
   render(
     <RegisterForm
-      info={{ registrationOpen: true, registrationNeedsCode: false, contact: null, passwordRules: 'Long.' }}
+      info={{ registrationOpen: true, registrationNeedsCode: false, registrationMode: 'OPEN', contact: null, passwordRules: 'Long.' }}
       onSignedIn={vi.fn()}
     />,
   );
@@ -66,7 +66,13 @@ test('violations stand at their fields', async () => {
 test('closed registration names whom to ask', () => {
   render(
     <RegisterForm
-      info={{ registrationOpen: false, registrationNeedsCode: false, contact: 'ops@example.org', passwordRules: '' }}
+      info={{
+        registrationOpen: false,
+        registrationNeedsCode: false,
+        registrationMode: 'CLOSED',
+        contact: 'ops@example.org',
+        passwordRules: '',
+      }}
       onSignedIn={vi.fn()}
     />,
   );

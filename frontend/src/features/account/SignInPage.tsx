@@ -1,27 +1,47 @@
 import { useEffect, useState } from 'react';
 import { useTranslation } from 'react-i18next';
-import { type Language, languages, setLanguage } from '@/lib/i18n';
+import { moment } from '@/lib/format';
+import { invitedBy } from './door';
+import { Outside } from './Outside';
 import { RegisterForm } from './RegisterForm';
 import { type Info, serverInfo } from './session';
 import { SignInForm } from './SignInForm';
 
-/** What a visitor sees: native controls only, so that it is there at once on a slow line. */
-export function SignInPage({ onSignedIn, onTyping }: { onSignedIn: () => void; onTyping: () => void }) {
+type Props = { onSignedIn: (oneTime?: string) => void; onTyping: () => void };
+
+/** What a visitor sees. */
+export function SignInPage({ onSignedIn, onTyping }: Props) {
   const { t, i18n } = useTranslation();
-  const [registering, setRegistering] = useState(false);
+  const [{ registering: invited, code, deletedUntil }] = useState(() => invitedBy(window.location));
+  const [registering, setRegistering] = useState(invited);
   const [info, setInfo] = useState<Info>();
   useEffect(() => {
     void serverInfo().then(setInfo);
-  }, []);
+    // The code is kept here and nowhere else: not in the address, nor in the browser's history.
+    if (code) window.history.replaceState(null, '', window.location.pathname);
+  }, [code]);
+  const contact = info?.contact;
   return (
-    <main className="sign-in">
-      <title>{`${registering ? t('account.register') : t('account.signIn')} – MLRide`}</title>
-      <h1>MLRide</h1>
+    <Outside title={registering ? t('account.register') : t('account.signIn')}>
       <p className="hint">{t('account.what')}</p>
+      {deletedUntil && !registering && <p role="status">{t('account.deletedNow', { time: moment(deletedUntil, i18n.language) })}</p>}
       {registering ? (
-        <RegisterForm info={info} onSignedIn={onSignedIn} onTyping={onTyping} />
+        <RegisterForm
+          info={info}
+          code={code}
+          onSignedIn={() => {
+            onSignedIn();
+          }}
+          onTyping={onTyping}
+        />
       ) : (
         <SignInForm onSignedIn={onSignedIn} onTyping={onTyping} />
+      )}
+      {!registering && (
+        <details>
+          <summary>{t('account.forgot')}</summary>
+          <p>{contact ? t('account.forgotAsk', { contact }) : t('account.forgotAdmin')}</p>
+        </details>
       )}
       <p>
         <button
@@ -34,17 +54,7 @@ export function SignInPage({ onSignedIn, onTyping }: { onSignedIn: () => void; o
           {registering ? t('account.haveAccount') : t('account.noAccount')}
         </button>
       </p>
-      {info?.contact && <p className="hint">{t('account.help', { contact: info.contact })}</p>}
-      <label className="language">
-        <span>{t('app.language')}</span>{' '}
-        <select value={i18n.language} onChange={(event) => void setLanguage(event.target.value as Language)}>
-          {Object.entries(languages).map(([code, name]) => (
-            <option key={code} value={code}>
-              {name}
-            </option>
-          ))}
-        </select>
-      </label>
-    </main>
+      {contact && <p className="hint">{t('account.help', { contact })}</p>}
+    </Outside>
   );
 }

@@ -3,6 +3,7 @@ import { App, Button, Space, Tooltip } from 'antd';
 import type { ReactNode } from 'react';
 import { useTranslation } from 'react-i18next';
 import { useMutation } from 'urql';
+import { AskForMore } from '@/components/AskForMore';
 import { problemIn } from '@/lib/errors';
 import { pauseDocument, removeDocument, restartDocument, type Row, startDocument, stopDocument, unpauseDocument } from './documents';
 import { Losses } from './Losses';
@@ -32,7 +33,15 @@ export function Actions({
   const [, remove] = useMutation(removeDocument);
   const { id, name, status } = container;
   const tell = ({ error }: { error?: Parameters<typeof problemIn>[0] | undefined }) => {
-    if (error) void message.error(problemIn(error).message, 6);
+    if (!error) return;
+    const problem = problemIn(error);
+    if (problem.short)
+      modal.warning({
+        title: problem.message,
+        content: <AskForMore short={problem.short} />,
+        okText: t('app.close'),
+      });
+    else void message.error(problem.message, 6);
   };
   const startNow = async () => {
     const { error } = await start({ id });

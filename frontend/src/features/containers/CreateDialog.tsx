@@ -1,8 +1,10 @@
-import { Alert, Col, Collapse, Form, Input, InputNumber, Modal, Row, Select } from 'antd';
+import { Col, Collapse, Form, Input, InputNumber, Modal, Row, Select } from 'antd';
 import { useEffect, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { useClient, useMutation, useQuery } from 'urql';
+import { AskForMore } from '@/components/AskForMore';
 import { Problems } from '@/components/Problems';
+import { Refusal } from '@/components/Refusal';
 import { obstacles, type Problem, problemIn } from '@/lib/errors';
 import { bytes, decimal, lasting, seconds, shortReference } from '@/lib/format';
 import { type CreateInput, forEver, idleChoices, inputOf, type Values } from './createInput';
@@ -109,6 +111,8 @@ export function CreateDialog({ imageId, workspace = 'workspace', onClose }: Prop
   const gpus = Math.max(quota?.maxGpu ?? 0, foreseen?.gpus ?? 0, images.find(({ id }) => id === chosen)?.minGpu ?? 0);
   const left = (limit: number, used: number, say: (n: number) => string) =>
     t('create.left', { amount: say(Math.max(0, limit - used)), limit: say(limit) });
+  // A quota in the way, found or foreseen, is not the end of it.
+  const short = problem ? problem.short : foreseen?.short;
   const elsewhere = problem && !shown.some((field) => fields[field]);
   return (
     <Modal
@@ -234,7 +238,8 @@ export function CreateDialog({ imageId, workspace = 'workspace', onClose }: Prop
             },
           ]}
         />
-        {elsewhere && <Alert role="alert" type="error" showIcon title={problem.message} />}
+        {elsewhere && <Refusal problem={problem} />}
+        {!elsewhere && short && <AskForMore size="small" short={short} />}
         {foreseen && (
           <Foreseen
             rest={problem ? [] : foreseen.rest}

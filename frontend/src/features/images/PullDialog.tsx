@@ -1,7 +1,8 @@
-import { Alert, Checkbox, Form, Input, Modal } from 'antd';
+import { Checkbox, Form, Input, Modal } from 'antd';
 import { useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { useMutation } from 'urql';
+import { Refusal } from '@/components/Refusal';
 import { type Problem, problemIn } from '@/lib/errors';
 import { pullDocument } from './documents';
 
@@ -48,7 +49,7 @@ export function PullDialog({ onClose }: { onClose: () => void }) {
         <Form.Item name="preferSlim" valuePropName="checked" extra={t('image.slimHint')}>
           <Checkbox>{t('image.slim')}</Checkbox>
         </Form.Item>
-        {problem && !wrong && <Alert role="alert" type="error" showIcon title={problem.message} />}
+        {problem && !wrong && <Refusal problem={problem} />}
       </Form>
     </Modal>
   );

@@ -1,7 +1,8 @@
-import { Alert, Form, Input, Modal } from 'antd';
+import { Form, Input, Modal } from 'antd';
 import { useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { useMutation } from 'urql';
+import { Refusal } from '@/components/Refusal';
 import { type Problem, problemIn } from '@/lib/errors';
 import { createDocument, type Row, updateDocument } from './documents';
 
@@ -50,7 +51,7 @@ export function NameDialog({ volume, onClose }: { volume?: Row; onClose: () => v
         >
           <Input autoFocus maxLength={63} autoComplete="off" />
         </Form.Item>
-        {problem && !wrong && <Alert role="alert" type="error" showIcon title={problem.message} />}
+        {problem && !wrong && <Refusal problem={problem} />}
       </Form>
     </Modal>
   );

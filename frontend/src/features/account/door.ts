@@ -1,0 +1,24 @@
+import type { GraphQLProblem } from '@/lib/errors';
+
+/** Whether a sign-in was refused only because the account is deleted and can still be restored; and until when. */
+export function restorable(errors: readonly GraphQLProblem[]): { until: string | undefined } | undefined {
+  const { code, reason, deletionScheduledAt } = errors[0]?.extensions ?? {};
+  if (code !== 'FORBIDDEN' || reason !== 'DELETED') return undefined;
+  return { until: typeof deletionScheduledAt === 'string' ? deletionScheduledAt : undefined };
+}
+
+/** What the address of the sign-in page says: an invitation's code, or that an account was just deleted. */
+export function invitedBy({ pathname, search, hash }: Pick<Location, 'pathname' | 'search' | 'hash'>) {
+  const given = new URLSearchParams(hash.replace(/^#/, '')).get('code') ?? new URLSearchParams(search).get('code') ?? '';
+  const deleted = new URLSearchParams(search).get('deleted');
+  return {
+    registering: /^\/register\/?$/.test(pathname),
+    code: given.trim(),
+    deletedUntil: deleted && !Number.isNaN(Date.parse(deleted)) ? deleted : undefined,
+  };
+}
+
+/** Only what differs: what is left out stays as it is. */
+export function changes<T extends Record<string, unknown>>(before: T, after: T): Partial<T> {
+  return Object.fromEntries(Object.entries(after).filter(([name, value]) => before[name] !== value)) as Partial<T>;
+}
