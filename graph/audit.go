@@ -6,11 +6,8 @@ import (
 	"github.com/mlride/mlride/ent"
 	"github.com/mlride/mlride/graph/generated"
 	"github.com/mlride/mlride/internal/audit"
-	"github.com/mlride/mlride/internal/fault"
 	"github.com/mlride/mlride/internal/store"
 )
-
-var errNotYet = fault.New(fault.InvalidState, "This server does not do that yet.")
 
 // AuditEvents resolves Query.auditEvents.
 func (r query) AuditEvents(ctx context.Context, after *string, first *int, before *string, last *int, where *generated.AuditFilter) (*generated.AuditEventConnection, error) {

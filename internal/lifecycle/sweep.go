@@ -181,7 +181,9 @@ func (s *Service) connect(ctx context.Context) error {
 func (s *Service) disconnected(ctx context.Context, cause error) {
 	ctx = auth.AsSystem(ctx)
 	s.Log.WarnContext(ctx, "the engine went away", "error", cause)
-	s.connection.set(func(c *Connection) { c.Connected, c.Since, c.lost, c.losses = false, s.Now().UTC(), s.Now().UTC(), c.losses+1 })
+	s.connection.set(func(c *Connection) {
+		c.Connected, c.Since, c.lost, c.losses = false, s.Now().UTC(), s.Now().UTC(), c.losses+1
+	})
 	if s.Connection().Info.LiveRestore {
 		return // such an engine takes nothing down with it
 	}
