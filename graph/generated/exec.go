@@ -5155,7 +5155,8 @@ type Mutation {
   ): ImportUsersPayload! @access(to: ADMIN)
   """
   Ends a term for several people: their accounts are deleted with the usual grace, and can be restored in it. All of
-  them, or none when one is the last administrator. The dry run says what they hold.
+  them, or none when one is the last administrator. The dry run says what they hold. Volumes are not archived: whoever
+  wants to keep something copies it before the grace is over.
   """
   endOfTerm(
     "Whose accounts, at most 1,000."
