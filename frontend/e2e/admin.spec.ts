@@ -109,7 +109,7 @@ test('an administrator makes an account, which begins with a password of its own
   await expect(request).toContainText('7 GiB');
   await screen(page, '75-requests');
   await expectAccessible(page);
-  await request.getByRole('button', { name: `Grant: ${username}` }).click();
+  await request.getByRole('button', { name: `Grant: ${username}`, exact: true }).click();
   await expect(request).toHaveCount(0);
 
   // Suspended: out at once.

@@ -42,13 +42,19 @@ const dark = readable({
 const shared: ThemeConfig = { zeroRuntime: false };
 const motion = !window.matchMedia('(prefers-reduced-motion: reduce)').matches;
 const themes: Record<Theme, ThemeConfig> = {
-  light: { ...shared, algorithm: [antd.defaultAlgorithm, light], token: { motion, colorTextPlaceholder: 'rgba(0, 0, 0, 0.6)' } },
+  light: {
+    ...shared,
+    algorithm: [antd.defaultAlgorithm, light],
+    token: { motion, colorTextPlaceholder: 'rgba(0, 0, 0, 0.6)' },
+    components: { Table: { rowSelectedBg: '#e6f4ff', rowSelectedHoverBg: '#e6f4ff' } },
+  },
   dark: {
     ...shared,
     algorithm: [antd.darkAlgorithm, dark],
     // no colour reads both as text on #141414 and under white: what stands on colour is black here
     token: { motion, colorTextPlaceholder: 'rgba(255, 255, 255, 0.6)', colorTextLightSolid: '#000' },
     components: {
+      Table: { rowSelectedBg: '#15325b', rowSelectedHoverBg: '#15325b' },
       Tooltip: { colorTextLightSolid: '#fff' },
       Button: { primaryColor: '#000', dangerColor: '#000' },
     },
