@@ -55,6 +55,29 @@ type castle struct {
 	n     atomic.Int64
 	// hash is of the password of everybody in the castle.
 	hash string
+	// reached counts the root fields whose resolvers ran.
+	reached atomic.Int64
+}
+
+// counting tells when a root field is let through: its resolver is asked for then.
+type counting struct {
+	generated.ResolverRoot
+	reached *atomic.Int64
+}
+
+func (r counting) Query() generated.QueryResolver {
+	r.reached.Add(1)
+	return r.ResolverRoot.Query()
+}
+
+func (r counting) Mutation() generated.MutationResolver {
+	r.reached.Add(1)
+	return r.ResolverRoot.Mutation()
+}
+
+func (r counting) Subscription() generated.SubscriptionResolver {
+	r.reached.Add(1)
+	return r.ResolverRoot.Subscription()
 }
 
 const (
@@ -90,7 +113,7 @@ func newCastle(t *testing.T) *castle {
 	}
 	<-c.house.lifecycle.FirstTry()
 	handler := NewHandler(Deps{
-		Resolver: c.house.resolver, Accounts: c.house.accounts, Ready: c.house.ready, Config: config,
+		Resolver: counting{c.house.resolver, &c.reached}, Accounts: c.house.accounts, Ready: c.house.ready, Config: config,
 		Trail: c.house.audit, Assets: page, Log: c.house.log,
 	})
 	handler.api.viewers.ping = 50 * time.Millisecond
@@ -672,6 +695,35 @@ func TestMatrix(t *testing.T) {
 	slices.Sort(waiting)
 	t.Logf("%d fields, %d callers, %d transports: %d calls; not built yet, so that only @access was seen: %v",
 		fields, len(askers), len(transports), calls.Load(), waiting)
+}
+
+// TestRefusedReachNothing: many verbs ask for rights once more, so that their
+// answers alone would not tell whether @access had let somebody through.
+func TestRefusedReachNothing(t *testing.T) {
+	t.Parallel()
+	c := newCastle(t)
+	t.Run("fields", func(t *testing.T) {
+		eachRootField(func(kind string, field *ast.FieldDefinition) {
+			name := kind + "." + field.Name
+			access := generated.Access(field.Directives.ForName("access").Arguments.ForName("to").Value.Raw)
+			if access == generated.AccessPublic || len(matrix[name]) == 0 {
+				return
+			}
+			t.Run(name, func(t *testing.T) { // one after the other: there is one counter
+				o := c.things(t)
+				operation := o.fill(strings.ToLower(kind) + "{" + matrix[name][0].text + "}")
+				callers := []credentials{{}}
+				if access == generated.AccessAdmin {
+					callers = append(callers, o.somebody(user.RoleUser, time.Hour, nil))
+				}
+				for _, who := range callers {
+					before := c.reached.Load()
+					assert.NotEmpty(t, c.bySSE(t, who, operation, nil).code(), operation)
+					assert.Equal(t, before, c.reached.Load(), "%s is let through", operation)
+				}
+			})
+		})
+	})
 }
 
 // judge makes one call and compares; false when the field is not built yet.
