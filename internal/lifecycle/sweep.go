@@ -47,6 +47,8 @@ type Connection struct {
 	Info engine.Info
 	// lost is when the stream last ended; zero when it has not since the start.
 	lost time.Time
+	// losses is how often it ended: clocks may be put back, this is not.
+	losses int
 }
 
 type connection struct {
@@ -177,7 +179,10 @@ func (s *Service) connect(ctx context.Context) error {
 func (s *Service) disconnected(ctx context.Context, cause error) {
 	ctx = auth.AsSystem(ctx)
 	s.Log.WarnContext(ctx, "the engine went away", "error", cause)
-	s.connection.set(func(c *Connection) { c.Connected, c.Since, c.lost = false, s.Now().UTC(), s.Now().UTC() })
+	s.connection.set(func(c *Connection) {
+		c.Connected, c.Since, c.lost = false, s.Now().UTC(), s.Now().UTC()
+		c.losses++
+	})
 	if s.Connection().Info.LiveRestore {
 		return // such an engine takes nothing down with it
 	}
