@@ -543,9 +543,7 @@ func (m *model) quiet() {
 // misfit says why the row is not what its last wish and the world can have come to.
 func misfit(b *promised, row *ent.Container) string {
 	ended := func() string {
-		switch row.Status {
-		case container.StatusFailed, container.StatusLost, container.StatusCreated, container.StatusExited:
-		default:
+		if !slices.Contains([]container.Status{container.StatusFailed, container.StatusLost, container.StatusCreated, container.StatusExited}, row.Status) {
 			return "it is in no state of rest"
 		}
 		if row.Desired != container.DesiredStopped {
@@ -577,13 +575,11 @@ func misfit(b *promised, row *ent.Container) string {
 	case toGo:
 		return "it was removed, and is there"
 	}
-	switch row.Status {
-	case container.StatusRunning, container.StatusPaused, container.StatusQueued, container.StatusCreated,
-		container.StatusExited, container.StatusFailed, container.StatusLost:
-		return ""
-	default:
+	passing := []container.Status{container.StatusPending, container.StatusStarting, container.StatusStopping, container.StatusRemoving}
+	if slices.Contains(passing, row.Status) {
 		return "it is in no state of rest"
 	}
+	return ""
 }
 
 func describe(row *ent.Container) string {
