@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -440,5 +441,33 @@ func TestStopOfWhatHasEndedIsHeeded(t *testing.T) {
 	_, err = h.Start(ann, stopped.ID, false)
 	require.NoError(t, err)
 	h.awaitStatus(ann, stopped.ID, container.StatusRunning)
+	h.agrees()
+}
+
+// A clock that is put back does not make every end the engine's: what runs for a
+// moment would be started again and again until the comparison is over.
+func TestClockPutBackWhileTheEngineIsAway(t *testing.T) {
+	t.Parallel()
+	h, fake := onFake(t, 8)
+	ann := h.person("ann", roomy)
+	var ahead atomic.Int64
+	h.close()
+	h.now = func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
+	fake.SetClock(func() time.Time { return h.now().UTC() })
+	h.open()
+	<-h.connected
+	fake.Down()
+	require.Eventually(t, func() bool { return !h.Connection().Connected }, patience, time.Millisecond)
+	row := h.make(ann, h.want("short", "sh", "-c", "exit 0"))
+	ahead.Store(int64(-time.Hour))
+	// The engine can be reached, and the server has not compared everything yet.
+	release := fake.Hang(enginetest.MethodInfo)
+	fake.Up()
+	h.await(ann, row.ID, "to end", func(c *ent.Container) bool { return c.LastExit != nil })
+	release()
+	<-h.connected
+	row = h.awaitStatus(ann, row.ID, container.StatusExited)
+	require.Equal(t, 1, row.Run)
+	require.Equal(t, record.ExitCompleted, row.LastExit.Reason)
 	h.agrees()
 }

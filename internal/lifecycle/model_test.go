@@ -575,10 +575,8 @@ func misfit(b *promised, row *ent.Container) string {
 	case toGo:
 		return "it was removed, and is there"
 	}
-	if !slices.Contains([]container.Status{
-		container.StatusRunning, container.StatusPaused, container.StatusQueued, container.StatusCreated,
-		container.StatusExited, container.StatusFailed, container.StatusLost,
-	}, row.Status) {
+	passing := []container.Status{container.StatusPending, container.StatusStarting, container.StatusStopping, container.StatusRemoving}
+	if slices.Contains(passing, row.Status) {
 		return "it is in no state of rest"
 	}
 	return ""

@@ -27,14 +27,14 @@ func (s *Service) Observe(ctx context.Context, id string) error {
 
 func (s *Service) observe(ctx context.Context, id string, blame func(engine.State) Blame) error {
 	ctx = auth.AsSystem(ctx)
-	before := s.Connection()
+	before := s.Connection().losses
 	ended, err := s.observeLocked(ctx, id, blame)
 	if err != nil || !ended {
 		return err
 	}
 	// An engine that went away while the end was being written was not seen to take
 	// this one down: it was not in the list yet.
-	if now := s.Connection(); now.losses != before.losses && !now.Info.LiveRestore {
+	if c := s.Connection(); !c.Connected && !c.Info.LiveRestore && c.losses != before {
 		return s.resume(ctx, id)
 	}
 	return nil

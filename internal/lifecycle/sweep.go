@@ -45,8 +45,9 @@ type Connection struct {
 	LastEvent time.Time
 	// Info is what the engine last said of itself.
 	Info engine.Info
-	// lost is when the stream last ended, and losses how often it has since the start.
-	lost   time.Time
+	// lost is when the stream last ended; zero when it has not since the start.
+	lost time.Time
+	// losses is how often it ended: clocks may be put back, this is not.
 	losses int
 }
 
@@ -136,9 +137,6 @@ func (s *Service) heard(e engine.Event) {
 			time.AfterFunc(oomPause, func() { s.hints.add(e.ID) })
 			return
 		}
-		if e.Action == "create" && s.queue.working(e.ID) {
-			return // the worker that made it looks at it next
-		}
 		s.hints.add(e.ID)
 	case engine.ImageEvent:
 		s.ImageEvent(e.ID)
@@ -182,7 +180,8 @@ func (s *Service) disconnected(ctx context.Context, cause error) {
 	ctx = auth.AsSystem(ctx)
 	s.Log.WarnContext(ctx, "the engine went away", "error", cause)
 	s.connection.set(func(c *Connection) {
-		c.Connected, c.Since, c.lost, c.losses = false, s.Now().UTC(), s.Now().UTC(), c.losses+1
+		c.Connected, c.Since, c.lost = false, s.Now().UTC(), s.Now().UTC()
+		c.losses++
 	})
 	if s.Connection().Info.LiveRestore {
 		return // such an engine takes nothing down with it
