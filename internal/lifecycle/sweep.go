@@ -137,6 +137,9 @@ func (s *Service) heard(e engine.Event) {
 			time.AfterFunc(oomPause, func() { s.hints.add(e.ID) })
 			return
 		}
+		if e.Action == "create" && s.queue.working(e.ID) {
+			return // the worker that made it looks at it next
+		}
 		s.hints.add(e.ID)
 	case engine.ImageEvent:
 		s.ImageEvent(e.ID)
