@@ -177,14 +177,14 @@ func (f *fakeHands) heal(h *house) {
 	f.up(true)
 }
 
-// TestModelOnFake: a hundred sequences of what people, administrators, engines
+// TestModelOnFake: eighty sequences, some three thousand steps, of what people, administrators, engines
 // and power cuts do.
 func TestModelOnFake(t *testing.T) {
 	t.Parallel()
 	deeds := append(append(append([]string{}, verbs...), outside...), fakeTrouble...)
 	var taken, number atomic.Int64
 	t.Cleanup(func() { t.Logf("%d steps in %d sequences", taken.Load(), number.Load()) })
-	sequences(t, 104, steps(deeds, 20, 60), func(m *model, t tester, path string, script []step) {
+	sequences(t, 80, steps(deeds, 20, 60), func(m *model, t tester, path string, script []step) {
 		hands := newFakeHands(len(script)%2 == 0)
 		h := houseAt(t, path, hands.fake)
 		h.now, h.policy = hands.now, quota.Policy{OvercommitCPU: 1, OvercommitMemory: 1}

@@ -51,6 +51,7 @@ func TestD08WhoseQuotaIsUsed(t *testing.T) {
 	own, err := h.Create(root, h.sized("of-root", 2))
 	require.NoError(t, err)
 	require.Equal(t, auth.Of(root).UserID, own.OwnerID)
+	h.awaitStatus(root, own.ID, container.StatusRunning)
 	require.Equal(t, record.Cores(2000), h.uses(root).CPU)
 	require.Zero(t, h.uses(ann).Need)
 
@@ -75,7 +76,8 @@ func TestD08WhoseQuotaIsUsed(t *testing.T) {
 	_, err = h.Stop(root, row.ID, 0)
 	require.NoError(t, err)
 	h.awaitStatus(ann, row.ID, container.StatusExited)
-	h.make(ann, h.sized("another", 1))
+	another := h.make(ann, h.sized("another", 1))
+	h.awaitStatus(ann, another.ID, container.StatusRunning)
 	_, err = h.Start(root, row.ID, false)
 	requireCode(t, fault.QuotaExceeded, err)
 	h.agrees()
@@ -263,6 +265,9 @@ func TestP06CountHoldsForEveryName(t *testing.T) {
 	require.Equal(t, 1, codes[""], "%v", codes)
 	require.Equal(t, 19, codes[fault.QuotaExceeded]+codes[fault.Conflict], "%v", codes)
 	require.Equal(t, 2, h.uses(ann).Containers)
+	for _, id := range h.store.Client.Container.Query().IDsX(auth.AsSystem(ann)) {
+		h.awaitStatus(ann, id, container.StatusRunning)
+	}
 	h.agrees()
 }
 
