@@ -40,7 +40,7 @@ export function Rows<T extends { id: string }>({ rows, name, columns, actions, s
               <Descriptions
                 size="small"
                 column={1}
-                items={columns.map(({ key, title, of }) => ({ key, label: title, children: of(row) }))}
+                items={columns.map(({ key, title, of }) => ({ key, label: title, children: <div>{of(row)}</div> }))}
               />
               {actions?.(row)}
             </Flex>
