@@ -6,6 +6,7 @@ if (!baseURL) throw new Error('E2E_URL names the running server: use `make e2e`'
 
 export default defineConfig({
   testDir: 'e2e',
+  globalSetup: './e2e/setup.ts',
   fullyParallel: false,
   workers: 1,
   forbidOnly: Boolean(process.env['CI']),

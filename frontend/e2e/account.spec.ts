@@ -20,15 +20,6 @@ async function open(page: Page, username: string, where: 'Profile' | 'Security')
 
 const containers = (page: Page) => expect(page.getByRole('heading', { name: 'Containers', level: 1 })).toBeVisible();
 
-// The first to register administers, and the last administrator's account cannot be deleted: whoever comes after is used.
-test.beforeEach(async ({ request }) => {
-  const username = person();
-  const input = { username, email: `${username}@example.org`, password };
-  await request.post('/graphql', {
-    data: { query: 'mutation($input: RegisterInput!) { register(input: $input) { user { id } } }', variables: { input } },
-  });
-});
-
 test('the whole life of an account', async ({ page, browser, baseURL, guard }) => {
   const username = person();
   await register(page, username);

@@ -30,6 +30,18 @@ export const test = base.extend<{ guard: string[] }>({
 export const person = () => `e2e-${Math.random().toString(36).slice(2, 10)}`;
 export const password = 'correct horse battery staple';
 
+/** Who administers the server: see setup.ts. */
+export const administrator = 'e2e-administrator';
+
+/** Signs in and arrives at the containers. */
+export async function signIn(page: Page, username: string) {
+  await page.goto('/');
+  await page.getByLabel('User name or email').fill(username);
+  await page.getByLabel('Password', { exact: true }).fill(password);
+  await page.getByRole('button', { name: 'Sign in', exact: true }).click();
+  await expect(page.getByRole('heading', { name: 'Containers', level: 1 })).toBeVisible();
+}
+
 /** Screens are kept, to be looked at. */
 export const screen = (page: Page, name: string) => page.screenshot({ path: `test-results/screens/${name}.png` });
 
