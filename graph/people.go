@@ -253,7 +253,7 @@ func (r mutation) CreateInvitation(ctx context.Context, in generated.CreateInvit
 	if err != nil {
 		return nil, err
 	}
-	return &generated.InvitationPayload{Invitation: row, Code: code, URL: SiteOf(ctx) + "/register#" + code}, nil
+	return &generated.InvitationPayload{Invitation: row, Code: code, URL: SiteOf(ctx) + "/register#code=" + code}, nil
 }
 
 // RevokeInvitation resolves Mutation.revokeInvitation.

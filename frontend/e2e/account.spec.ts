@@ -41,7 +41,7 @@ test('the whole life of an account', async ({ page, browser, baseURL, guard }) =
   const choose = page.locator('input[type=file]');
   await choose.setInputFiles({ name: 'me.png', mimeType: 'image/png', buffer: Buffer.from('<svg xmlns="http://www.w3.org/2000/svg"/>') });
   await page.getByRole('button', { name: 'Use this picture' }).click();
-  await expect(page.getByRole('alert')).toBeVisible();
+  await expect(page.getByRole('region', { name: 'Picture' }).getByRole('alert')).toBeVisible();
   await screen(page, '61-picture-refused');
   await page.getByRole('button', { name: 'Cancel' }).click();
   await choose.setInputFiles({ name: 'me.png', mimeType: 'image/png', buffer: picture });
