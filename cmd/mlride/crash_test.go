@@ -232,9 +232,12 @@ type lane struct {
 }
 
 func newLane(t *testing.T, binary string) *lane {
-	p := &product{t: t, binary: binary, data: t.TempDir(), log: filepath.Join(t.TempDir(), "log"), instance: dockertest.Instance(), image: dockertest.Image(t)}
+	p := &product{t: t, binary: binary, data: t.TempDir(), log: filepath.Join(t.TempDir(), "log"), out: filepath.Join(t.TempDir(), "out"), instance: dockertest.Instance(), image: dockertest.Image(t)}
 	l := &lane{product: p, engine: dockertest.Engine(t, p.instance), raw: dockertest.Client(t)}
-	t.Cleanup(func() { p.end(os.Kill) })
+	t.Cleanup(func() {
+		p.end(os.Kill)
+		p.keepsQuiet()
+	})
 	return l
 }
 

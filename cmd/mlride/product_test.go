@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/cookiejar"
 	"os"
@@ -33,17 +34,21 @@ type product struct {
 	image    string
 	command  *exec.Cmd
 	url      string
-	log      string // the file of what it writes on standard error
+	log      string        // the file of what it writes on standard error
+	out      string        // the file of what it writes on standard output
+	said     chan struct{} // closed when standard output has ended
+	told     ledger
 }
 
 func build(t *testing.T) *product {
 	t.Helper()
-	p := &product{t: t, binary: filepath.Join(t.TempDir(), "mlride"), data: t.TempDir(), log: filepath.Join(t.TempDir(), "log"), instance: dockertest.Instance(), image: dockertest.Image(t)}
+	p := &product{t: t, binary: filepath.Join(t.TempDir(), "mlride"), data: t.TempDir(), log: filepath.Join(t.TempDir(), "log"), out: filepath.Join(t.TempDir(), "out"), instance: dockertest.Instance(), image: dockertest.Image(t)}
 	out, err := exec.Command("go", "build", "-o", p.binary, ".").CombinedOutput()
 	require.NoError(t, err, "%s", out)
 	engine := dockertest.Client(t)
 	t.Cleanup(func() {
 		p.end(os.Kill)
+		p.keepsQuiet()
 		dockertest.Clean(t, engine, p.instance)
 	})
 	return p
@@ -61,16 +66,31 @@ func (p *product) start(more ...string) {
 	}, more...)...)
 	out, err := p.command.StdoutPipe()
 	require.NoError(p.t, err)
-	log, err := os.Create(p.log)
-	require.NoError(p.t, err)
+	log := p.append(p.log)
 	defer func() { _ = log.Close() }()
 	p.command.Stderr = log
 	require.NoError(p.t, p.command.Start())
-	line, err := bufio.NewReader(out).ReadString('\n')
+	kept := p.append(p.out)
+	reader := bufio.NewReader(io.TeeReader(out, kept))
+	line, err := reader.ReadString('\n')
 	require.NoError(p.t, err, "%s", p.written())
+	p.said = make(chan struct{})
+	go func() {
+		defer close(p.said)
+		defer func() { _ = kept.Close() }()
+		_, _ = io.Copy(io.Discard, reader)
+	}()
 	address, found := strings.CutPrefix(strings.TrimSpace(line), "listening on ")
 	require.True(p.t, found, line)
 	p.url = address
+}
+
+// append opens a file that lasts over restarts.
+func (p *product) append(path string) *os.File {
+	p.t.Helper()
+	file, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	require.NoError(p.t, err)
+	return file
 }
 
 func (p *product) written() string {
@@ -82,6 +102,9 @@ func (p *product) written() string {
 func (p *product) end(signal os.Signal) {
 	if p.command != nil && p.command.ProcessState == nil {
 		_ = p.command.Process.Signal(signal)
+		if p.said != nil {
+			<-p.said // Wait would cut off what is not read yet
+		}
 		_ = p.command.Wait()
 	}
 }
@@ -119,13 +142,35 @@ func (c *client) try(query string, variables map[string]any) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	response, err := c.Post(c.p.url+"/graphql", "application/json", bytes.NewReader(body))
+	c.p.told.asked(body)
+	return c.post("application/json", body, nil)
+}
+
+// post sends a request to the API.
+func (c *client) post(kind string, body []byte, header map[string]string) (answer, error) {
+	request, err := http.NewRequest(http.MethodPost, c.p.url+"/graphql", bytes.NewReader(body))
+	if err != nil {
+		return answer{}, err
+	}
+	request.Header.Set("Content-Type", kind)
+	for name, value := range header {
+		request.Header.Set(name, value)
+	}
+	response, err := c.Do(request)
 	if err != nil {
 		return answer{}, err
 	}
 	defer func() { _ = response.Body.Close() }()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		return answer{}, err
+	}
 	var a answer
-	return a, json.NewDecoder(response.Body).Decode(&a)
+	if err := json.Unmarshal(text, &a); err != nil {
+		return a, err
+	}
+	c.p.told.answered(response, text, a)
+	return a, nil
 }
 
 func (c *client) ask(query string, variables map[string]any) answer {
