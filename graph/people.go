@@ -232,17 +232,28 @@ func roster(in generated.ImportUsersInput) ([]byte, error) {
 }
 
 // EndOfTerm resolves Mutation.endOfTerm.
-func (r mutation) EndOfTerm(ctx context.Context, ids []string, dryRun bool) (*generated.EndOfTermPayload, error) {
-	ends, err := r.Account.EndTerm(ctx, ids, dryRun)
+func (r mutation) EndOfTerm(ctx context.Context, ids []string, archive, dryRun bool) (*generated.EndOfTermPayload, error) {
+	ends, err := r.Account.EndTerm(ctx, account.Term{IDs: ids, Archive: archive, DryRun: dryRun})
 	if err != nil {
 		return nil, err
 	}
 	payload := &generated.EndOfTermPayload{DryRun: dryRun, People: []*generated.EndOfTermPerson{}}
 	for _, e := range ends {
 		payload.Bytes += e.Bytes
-		payload.People = append(payload.People, &generated.EndOfTermPerson{
+		payload.ArchiveBytes += e.Archived
+		person := &generated.EndOfTermPerson{
 			User: e.User, Containers: e.Containers, Images: e.Images, Volumes: e.Volumes, VolumeBytes: e.VolumeBytes, Bytes: e.Bytes,
-		})
+			ArchiveBytes: e.Archived,
+		}
+		if e.Folder != "" {
+			folder := "archive/" + e.Folder
+			person.ArchiveFolder = &folder
+		}
+		if e.Problem != nil {
+			message := fault.Of(e.Problem).Message
+			person.Problem = &message
+		}
+		payload.People = append(payload.People, person)
 	}
 	return payload, nil
 }

@@ -178,6 +178,7 @@ func (h *house) features(ctx context.Context, feed *live.Feed) error {
 	})
 	h.volumes = volume.New(volume.Options{
 		Client: client, Engine: h.engine, Quota: h.quota, Feed: feed, Log: log, Now: time.Now, Trash: config.Trash.Duration,
+		Reserve: config.HostReserve.Disk,
 	})
 	h.lifecycle = lifecycle.New(lifecycle.Options{
 		Client: client, Engine: h.engine, Quota: h.quota, Volumes: h.volumes, Feed: feed, Log: log, Now: time.Now,
@@ -197,7 +198,7 @@ func (h *house) features(ctx context.Context, feed *live.Feed) error {
 			h.volumes.EngineUp()
 		},
 	})
-	h.accounts.Belongings = account.Estate{Client: client, Containers: h.lifecycle, Volumes: h.volumes, Images: h.images}
+	h.accounts.Belongings = account.Estate{Client: client, Containers: h.lifecycle, Volumes: h.volumes, Images: h.images, Archives: filepath.Join(config.Data, "archive")}
 	h.idle = idle.New(idle.Options{
 		Client: client, Lifecycle: h.lifecycle, Quota: h.quota, Latest: h.monitor.Latest,
 		Stop: config.IdleStop.Duration, Now: time.Now, Log: log,

@@ -214,18 +214,22 @@ type ComplexityRoot struct {
 	}
 
 	EndOfTermPayload struct {
-		Bytes  func(childComplexity int) int
-		DryRun func(childComplexity int) int
-		People func(childComplexity int) int
+		ArchiveBytes func(childComplexity int) int
+		Bytes        func(childComplexity int) int
+		DryRun       func(childComplexity int) int
+		People       func(childComplexity int) int
 	}
 
 	EndOfTermPerson struct {
-		Bytes       func(childComplexity int) int
-		Containers  func(childComplexity int) int
-		Images      func(childComplexity int) int
-		User        func(childComplexity int) int
-		VolumeBytes func(childComplexity int) int
-		Volumes     func(childComplexity int) int
+		ArchiveBytes  func(childComplexity int) int
+		ArchiveFolder func(childComplexity int) int
+		Bytes         func(childComplexity int) int
+		Containers    func(childComplexity int) int
+		Images        func(childComplexity int) int
+		Problem       func(childComplexity int) int
+		User          func(childComplexity int) int
+		VolumeBytes   func(childComplexity int) int
+		Volumes       func(childComplexity int) int
 	}
 
 	Engine struct {
@@ -378,7 +382,7 @@ type ComplexityRoot struct {
 		DeleteUser        func(childComplexity int, id string) int
 		DeleteUsers       func(childComplexity int, ids []string) int
 		DeleteVolume      func(childComplexity int, id string) int
-		EndOfTerm         func(childComplexity int, ids []string, dryRun bool) int
+		EndOfTerm         func(childComplexity int, ids []string, archive bool, dryRun bool) int
 		GrantQuota        func(childComplexity int, id string, input *record.Limits, answer *string) int
 		ImportUsers       func(childComplexity int, input ImportUsersInput, dryRun bool) int
 		KeepContainer     func(childComplexity int, id string) int
@@ -696,7 +700,7 @@ type MutationResolver interface {
 	DeleteUsers(ctx context.Context, ids []string) ([]*UserResult, error)
 	RestoreUser(ctx context.Context, id string) (*UserPayload, error)
 	ImportUsers(ctx context.Context, input ImportUsersInput, dryRun bool) (*ImportUsersPayload, error)
-	EndOfTerm(ctx context.Context, ids []string, dryRun bool) (*EndOfTermPayload, error)
+	EndOfTerm(ctx context.Context, ids []string, archive bool, dryRun bool) (*EndOfTermPayload, error)
 	CreateInvitation(ctx context.Context, input CreateInvitationInput) (*InvitationPayload, error)
 	RevokeInvitation(ctx context.Context, id string) (bool, error)
 	GrantQuota(ctx context.Context, id string, input *record.Limits, answer *string) (*QuotaRequestPayload, error)
@@ -1456,6 +1460,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.ContainerStats.ReadAt(childComplexity), true
 
+	case "EndOfTermPayload.archiveBytes":
+		if e.ComplexityRoot.EndOfTermPayload.ArchiveBytes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.EndOfTermPayload.ArchiveBytes(childComplexity), true
 	case "EndOfTermPayload.bytes":
 		if e.ComplexityRoot.EndOfTermPayload.Bytes == nil {
 			break
@@ -1475,6 +1485,18 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.EndOfTermPayload.People(childComplexity), true
 
+	case "EndOfTermPerson.archiveBytes":
+		if e.ComplexityRoot.EndOfTermPerson.ArchiveBytes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.EndOfTermPerson.ArchiveBytes(childComplexity), true
+	case "EndOfTermPerson.archiveFolder":
+		if e.ComplexityRoot.EndOfTermPerson.ArchiveFolder == nil {
+			break
+		}
+
+		return e.ComplexityRoot.EndOfTermPerson.ArchiveFolder(childComplexity), true
 	case "EndOfTermPerson.bytes":
 		if e.ComplexityRoot.EndOfTermPerson.Bytes == nil {
 			break
@@ -1493,6 +1515,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.EndOfTermPerson.Images(childComplexity), true
+	case "EndOfTermPerson.problem":
+		if e.ComplexityRoot.EndOfTermPerson.Problem == nil {
+			break
+		}
+
+		return e.ComplexityRoot.EndOfTermPerson.Problem(childComplexity), true
 	case "EndOfTermPerson.user":
 		if e.ComplexityRoot.EndOfTermPerson.User == nil {
 			break
@@ -2158,7 +2186,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Mutation.EndOfTerm(childComplexity, args["ids"].([]string), args["dryRun"].(bool)), true
+		return e.ComplexityRoot.Mutation.EndOfTerm(childComplexity, args["ids"].([]string), args["archive"].(bool), args["dryRun"].(bool)), true
 	case "Mutation.grantQuota":
 		if e.ComplexityRoot.Mutation.GrantQuota == nil {
 			break
@@ -5154,13 +5182,17 @@ type Mutation {
     dryRun: Boolean! = false
   ): ImportUsersPayload! @access(to: ADMIN)
   """
-  Ends a term for several people: their accounts are deleted with the usual grace, and can be restored in it. All of
-  them, or none when one is the last administrator. The dry run says what they hold. Volumes are not archived: whoever
-  wants to keep something copies it before the grace is over.
+  Ends a term for several people: their volumes are archived as tar files on the server, and then their accounts are
+  deleted with the usual grace, and can be restored in it. Whose volumes cannot be archived is left as they were, with
+  the reason in problem. Of the others all are deleted, or none when one is the last administrator. The dry run says what
+  they hold, and how many bytes would be archived where. What is written in a volume after it was archived is not in the
+  archive. It goes on when the caller stops waiting; CONFLICT while another is under way.
   """
   endOfTerm(
     "Whose accounts, at most 1,000."
     ids: [ID!]!
+    "Archive their volumes first, those in the trash too."
+    archive: Boolean! = true
     "Only say what would be done."
     dryRun: Boolean! = true
   ): EndOfTermPayload! @access(to: ADMIN)
@@ -5699,6 +5731,8 @@ type EndOfTermPayload {
   people: [EndOfTermPerson!]!
   "The bytes of all together."
   bytes: Bytes!
+  "The bytes of all archives together; in a dry run those of the volumes, as last measured."
+  archiveBytes: Bytes!
 }
 
 """
@@ -5717,6 +5751,12 @@ type EndOfTermPerson {
   volumeBytes: Bytes!
   "The bytes of everything of theirs, as last measured."
   bytes: Bytes!
+  "Where their archive is, or would be, below the server's data folder; null where there is none."
+  archiveFolder: String
+  "The bytes of their archive; in a dry run those of their volumes, as last measured."
+  archiveBytes: Bytes!
+  "Why the account was left as it was; null where it was deleted."
+  problem: String
 }
 
 """
@@ -6178,6 +6218,8 @@ func (ec *executionContext) childFields_EndOfTermPayload(ctx context.Context, fi
 		return ec.fieldContext_EndOfTermPayload_people(ctx, field)
 	case "bytes":
 		return ec.fieldContext_EndOfTermPayload_bytes(ctx, field)
+	case "archiveBytes":
+		return ec.fieldContext_EndOfTermPayload_archiveBytes(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type EndOfTermPayload", field.Name)
 }
@@ -6196,6 +6238,12 @@ func (ec *executionContext) childFields_EndOfTermPerson(ctx context.Context, fie
 		return ec.fieldContext_EndOfTermPerson_volumeBytes(ctx, field)
 	case "bytes":
 		return ec.fieldContext_EndOfTermPerson_bytes(ctx, field)
+	case "archiveFolder":
+		return ec.fieldContext_EndOfTermPerson_archiveFolder(ctx, field)
+	case "archiveBytes":
+		return ec.fieldContext_EndOfTermPerson_archiveBytes(ctx, field)
+	case "problem":
+		return ec.fieldContext_EndOfTermPerson_problem(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type EndOfTermPerson", field.Name)
 }
@@ -7245,14 +7293,22 @@ func (ec *executionContext) field_Mutation_endOfTerm_args(ctx context.Context, r
 		return nil, err
 	}
 	args["ids"] = arg0
-	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "dryRun",
+	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "archive",
 		func(ctx context.Context, v any) (bool, error) {
 			return ec.unmarshalNBoolean2bool(ctx, v)
 		})
 	if err != nil {
 		return nil, err
 	}
-	args["dryRun"] = arg1
+	args["archive"] = arg1
+	arg2, err := graphql.ProcessArgField(ctx, rawArgs, "dryRun",
+		func(ctx context.Context, v any) (bool, error) {
+			return ec.unmarshalNBoolean2bool(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["dryRun"] = arg2
 	return args, nil
 }
 
@@ -11139,6 +11195,29 @@ func (ec *executionContext) fieldContext_EndOfTermPayload_bytes(_ context.Contex
 	return graphql.NewScalarFieldContext("EndOfTermPayload", field, false, false, "Bytes")
 }
 
+func (ec *executionContext) _EndOfTermPayload_archiveBytes(ctx context.Context, field graphql.CollectedField, obj *EndOfTermPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_EndOfTermPayload_archiveBytes(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ArchiveBytes, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v record.Bytes) graphql.Marshaler {
+			return ec.marshalNBytes2githubᚗcomᚋmlrideᚋmlrideᚋentᚋrecordᚐBytes(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_EndOfTermPayload_archiveBytes(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("EndOfTermPayload", field, false, false, "Bytes")
+}
+
 func (ec *executionContext) _EndOfTermPerson_user(ctx context.Context, field graphql.CollectedField, obj *EndOfTermPerson) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -11284,6 +11363,75 @@ func (ec *executionContext) _EndOfTermPerson_bytes(ctx context.Context, field gr
 }
 func (ec *executionContext) fieldContext_EndOfTermPerson_bytes(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("EndOfTermPerson", field, false, false, "Bytes")
+}
+
+func (ec *executionContext) _EndOfTermPerson_archiveFolder(ctx context.Context, field graphql.CollectedField, obj *EndOfTermPerson) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_EndOfTermPerson_archiveFolder(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ArchiveFolder, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOString2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_EndOfTermPerson_archiveFolder(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("EndOfTermPerson", field, false, false, "String")
+}
+
+func (ec *executionContext) _EndOfTermPerson_archiveBytes(ctx context.Context, field graphql.CollectedField, obj *EndOfTermPerson) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_EndOfTermPerson_archiveBytes(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ArchiveBytes, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v record.Bytes) graphql.Marshaler {
+			return ec.marshalNBytes2githubᚗcomᚋmlrideᚋmlrideᚋentᚋrecordᚐBytes(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_EndOfTermPerson_archiveBytes(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("EndOfTermPerson", field, false, false, "Bytes")
+}
+
+func (ec *executionContext) _EndOfTermPerson_problem(ctx context.Context, field graphql.CollectedField, obj *EndOfTermPerson) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_EndOfTermPerson_problem(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Problem, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOString2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_EndOfTermPerson_problem(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("EndOfTermPerson", field, false, false, "String")
 }
 
 func (ec *executionContext) _Engine_name(ctx context.Context, field graphql.CollectedField, obj *Engine) (ret graphql.Marshaler) {
@@ -14544,7 +14692,7 @@ func (ec *executionContext) _Mutation_endOfTerm(ctx context.Context, field graph
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return ec.Resolvers.Mutation().EndOfTerm(ctx, fc.Args["ids"].([]string), fc.Args["dryRun"].(bool))
+			return ec.Resolvers.Mutation().EndOfTerm(ctx, fc.Args["ids"].([]string), fc.Args["archive"].(bool), fc.Args["dryRun"].(bool))
 		},
 		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
 			directive0 := next
@@ -24561,6 +24709,11 @@ func (ec *executionContext) _EndOfTermPayload(ctx context.Context, sel ast.Selec
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
+		case "archiveBytes":
+			out.Values[i] = ec._EndOfTermPayload_archiveBytes(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
 		default:
 			panic("unknown field " + strconv.Quote(field.Name))
 		}
@@ -24617,6 +24770,21 @@ func (ec *executionContext) _EndOfTermPerson(ctx context.Context, sel ast.Select
 		case "bytes":
 			out.Values[i] = ec._EndOfTermPerson_bytes(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "archiveFolder":
+			out.Values[i] = ec._EndOfTermPerson_archiveFolder(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "archiveBytes":
+			out.Values[i] = ec._EndOfTermPerson_archiveBytes(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "problem":
+			out.Values[i] = ec._EndOfTermPerson_problem(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
 			}
 		default:

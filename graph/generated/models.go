@@ -294,6 +294,8 @@ type EndOfTermPayload struct {
 	People []*EndOfTermPerson `json:"people"`
 	// The bytes of all together.
 	Bytes record.Bytes `json:"bytes"`
+	// The bytes of all archives together; in a dry run those of the volumes, as last measured.
+	ArchiveBytes record.Bytes `json:"archiveBytes"`
 }
 
 // What one person holds at the end of a term.
@@ -310,6 +312,12 @@ type EndOfTermPerson struct {
 	VolumeBytes record.Bytes `json:"volumeBytes"`
 	// The bytes of everything of theirs, as last measured.
 	Bytes record.Bytes `json:"bytes"`
+	// Where their archive is, or would be, below the server's data folder; null where there is none.
+	ArchiveFolder *string `json:"archiveFolder,omitempty"`
+	// The bytes of their archive; in a dry run those of their volumes, as last measured.
+	ArchiveBytes record.Bytes `json:"archiveBytes"`
+	// Why the account was left as it was; null where it was deleted.
+	Problem *string `json:"problem,omitempty"`
 }
 
 // The container engine.

@@ -3,6 +3,7 @@ package account
 import (
 	"context"
 	"errors"
+	"path/filepath"
 	"time"
 
 	"github.com/mlride/mlride/ent"
@@ -24,6 +25,8 @@ type Estate struct {
 	Containers *lifecycle.Service
 	Volumes    *volumeservice.Service
 	Images     *imageservice.Service
+	// Archives is the folder of archives.
+	Archives string
 }
 
 // stopGrace is how long programs have to end when their owner's account is deleted.
@@ -147,4 +150,14 @@ func (e Estate) Measure(ctx context.Context, userID string) (Holding, error) {
 	}
 	h.Bytes += h.VolumeBytes
 	return h, nil
+}
+
+// Archive implements Belongings.
+func (e Estate) Archive(ctx context.Context, userID, folder string) (record.Bytes, error) {
+	files, err := e.Volumes.Archive(ctx, userID, filepath.Join(e.Archives, folder))
+	var sum record.Bytes
+	for _, f := range files {
+		sum += f.Bytes
+	}
+	return sum, err
 }

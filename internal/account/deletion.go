@@ -8,6 +8,7 @@ import (
 
 	"github.com/mlride/mlride/ent"
 	"github.com/mlride/mlride/ent/accesstoken"
+	"github.com/mlride/mlride/ent/record"
 	"github.com/mlride/mlride/ent/user"
 	"github.com/mlride/mlride/internal/audit"
 	"github.com/mlride/mlride/internal/auth"
@@ -213,25 +214,104 @@ func (s *Service) erase(ctx context.Context, u *ent.User) error {
 type TermEnd struct {
 	User *ent.User
 	Holding
+	// Folder is where their volumes are, or would be, below the folder of archives;
+	// empty where there is nothing to archive. Archived is how many bytes they are.
+	Folder   string
+	Archived record.Bytes
+	// Problem is why the account was left as it was; nil where it was not.
+	Problem error
+}
+
+// Term is what the end of a term is to be.
+type Term struct {
+	IDs []string
+	// Archive writes the volumes into files first.
+	Archive bool
+	// DryRun only says what would be done.
+	DryRun bool
 }
 
 const maxTerm = 1000
 
-// EndTerm deletes several accounts, all or none; for administrators. A dry run
+// EndTerm deletes several accounts; for administrators. Whose volumes cannot be
+// archived stays untouched, and of the others all are deleted, or none. A dry run
 // only says what they have.
-func (s *Service) EndTerm(ctx context.Context, ids []string, dryRun bool) ([]TermEnd, error) {
+func (s *Service) EndTerm(ctx context.Context, term Term) ([]TermEnd, error) {
 	if _, err := auth.RequireAdmin(ctx); err != nil {
 		return nil, err
 	}
 	var check fault.Check
-	check.That(len(ids) > 0 && len(ids) <= maxTerm, "ids", "size", "1 to %d at once.", maxTerm)
+	check.That(len(term.IDs) > 0 && len(term.IDs) <= maxTerm, "ids", "size", "1 to %d at once.", maxTerm)
 	if err := check.Err(); err != nil {
 		return nil, err
 	}
-	ids = unique(ids)
-	ends := make([]TermEnd, 0, len(ids))
-	var over []string
-	err := store.Tx(ctx, s.Client, func(tx *ent.Client) error {
+	term.IDs = unique(term.IDs)
+	if !term.DryRun && term.Archive {
+		if !s.terms.TryLock() {
+			return nil, fault.New(fault.Conflict, "A term is being ended already, and archives are being written. Try again when that is done.")
+		}
+		defer s.terms.Unlock()
+		// Archives take longer than a browser or a proxy waits.
+		ctx = context.WithoutCancel(ctx)
+	}
+	// First as if: nothing is archived for what is refused.
+	ends, _, err := s.endTerm(ctx, term.IDs, nil, true)
+	if err != nil {
+		return nil, err
+	}
+	day := s.Now().UTC().Format(time.DateOnly)
+	noted := map[string]string{}
+	for i := range ends {
+		e := &ends[i]
+		if s.Belongings == nil {
+			continue
+		}
+		if e.Holding, err = s.Belongings.Measure(auth.AsSystem(ctx), e.User.ID); err != nil {
+			return nil, err
+		}
+		if !term.Archive || e.Volumes == 0 {
+			continue
+		}
+		e.Folder, e.Archived = e.User.Username+"-"+day, e.VolumeBytes
+		if term.DryRun {
+			continue
+		}
+		if e.Archived, e.Problem = s.Belongings.Archive(auth.AsSystem(ctx), e.User.ID, e.Folder); e.Problem != nil {
+			s.Log.ErrorContext(ctx, "archiving for the end of a term did not succeed", "user", e.User.ID, "error", e.Problem)
+			e.Folder, e.Archived = "", 0
+			continue
+		}
+		noted[e.User.ID] = fmt.Sprintf("; archived %s in %s", e.Archived, e.Folder)
+	}
+	if term.DryRun {
+		return ends, nil
+	}
+	var ids []string
+	for _, e := range ends {
+		if e.Problem == nil {
+			ids = append(ids, e.User.ID)
+		}
+	}
+	deleted, over, err := s.endTerm(ctx, ids, noted, false)
+	if err != nil {
+		return nil, err
+	}
+	for _, d := range deleted {
+		for i := range ends {
+			if ends[i].User.ID == d.User.ID {
+				ends[i].User = d.User
+			}
+		}
+		s.tell(d.User.ID, live.Updated)
+		s.stop(ctx, d.User.ID)
+	}
+	s.end(over...)
+	return ends, nil
+}
+
+// endTerm deletes the accounts, all or none.
+func (s *Service) endTerm(ctx context.Context, ids []string, noted map[string]string, dryRun bool) (ends []TermEnd, over []string, err error) {
+	err = store.Tx(ctx, s.Client, func(tx *ent.Client) error {
 		for _, id := range ids {
 			u, err := tx.User.Get(ctx, id)
 			if ent.IsNotFound(err) {
@@ -249,7 +329,10 @@ func (s *Service) EndTerm(ctx context.Context, ids []string, dryRun bool) ([]Ter
 				if u, err = up.Save(ctx); err != nil {
 					return err
 				}
-				err := audit.Record(ctx, tx, audit.Entry{Action: "account.delete", Target: id, TargetName: u.Username, Detail: "end of term; everything goes after " + s.Grace.String()})
+				err := audit.Record(ctx, tx, audit.Entry{
+					Action: "account.delete", Target: id, TargetName: u.Username,
+					Detail: "end of term" + noted[id] + "; everything goes after " + s.Grace.String(),
+				})
 				if err != nil {
 					return err
 				}
@@ -263,24 +346,12 @@ func (s *Service) EndTerm(ctx context.Context, ids []string, dryRun bool) ([]Ter
 		return nil
 	})
 	if err != nil && !errors.Is(err, errDryRun) {
-		return nil, err
+		return nil, nil, err
 	}
 	for i := range ends {
 		ends[i].User = ends[i].User.Unwrap()
-		if s.Belongings != nil {
-			if ends[i].Holding, err = s.Belongings.Measure(auth.AsSystem(ctx), ends[i].User.ID); err != nil {
-				return nil, err
-			}
-		}
-		if !dryRun {
-			s.tell(ends[i].User.ID, live.Updated)
-			s.stop(ctx, ends[i].User.ID)
-		}
 	}
-	if !dryRun {
-		s.end(over...)
-	}
-	return ends, nil
+	return ends, over, nil
 }
 
 // errDryRun rolls a transaction back that was only tried.

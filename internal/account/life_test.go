@@ -23,6 +23,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/mlride/mlride/ent/auditevent"
+	"github.com/mlride/mlride/ent/record"
 	"github.com/mlride/mlride/ent/user"
 	"github.com/mlride/mlride/internal/account"
 	"github.com/mlride/mlride/internal/auth"
@@ -177,7 +178,7 @@ func TestTheLastAdministratorStays(t *testing.T) {
 	requireFault(t, fault.InvalidState, err)
 	_, err = h.DeleteOwn(as(root.Viewer), password)
 	requireFault(t, fault.InvalidState, err)
-	_, err = h.EndTerm(as(root.Viewer), []string{ann.User.ID, root.User.ID}, false)
+	_, err = h.EndTerm(as(root.Viewer), account.Term{IDs: []string{ann.User.ID, root.User.ID}, DryRun: false})
 	requireFault(t, fault.InvalidState, err)
 	require.Nil(t, h.store.Client.User.GetX(sys(), ann.User.ID).DeletionScheduledAt, "all or none")
 
@@ -360,6 +361,19 @@ type belongings struct {
 	// left is how often Erase says that there is more.
 	left int
 	err  error
+	// archived are the folders that were written, and full whose cannot be.
+	archived []string
+	full     string
+}
+
+func (b *belongings) Archive(_ context.Context, id, folder string) (record.Bytes, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if id == b.full {
+		return 0, fault.New(fault.LowDisk, "There is no room.")
+	}
+	b.archived = append(b.archived, folder)
+	return 20, nil
 }
 
 func (b *belongings) Stop(_ context.Context, id string) error {
@@ -447,22 +461,40 @@ func TestDeletion(t *testing.T) {
 
 func TestEndOfTerm(t *testing.T) {
 	t.Parallel()
-	h := open(t, func(o *account.Options) { o.Grace, o.Belongings = time.Hour, &belongings{} })
+	things := &belongings{}
+	h := open(t, func(o *account.Options) { o.Grace, o.Belongings = time.Hour, things })
 	root, ann := pair(t, h)
 	ben, err := h.Register(visitor("1"), input("ben"))
 	require.NoError(t, err)
 	ids := []string{ann.User.ID, ben.User.ID, ann.User.ID}
-	ends, err := h.EndTerm(as(root.Viewer), ids, true)
+	ends, err := h.EndTerm(as(root.Viewer), account.Term{IDs: ids, Archive: true, DryRun: true})
 	require.NoError(t, err)
 	require.Len(t, ends, 2)
 	require.EqualValues(t, 15, ends[0].Bytes)
+	require.EqualValues(t, 10, ends[0].Archived)
+	require.Equal(t, "ann-2026-11-24", ends[0].Folder)
 	_, err = h.Authenticate(context.Background(), ann.Token)
 	require.NoError(t, err, "a dry run changes nothing")
-	_, err = h.EndTerm(as(root.Viewer), append(ids, "user_none"), false)
+	_, err = h.EndTerm(as(root.Viewer), account.Term{IDs: append(ids, "user_none"), Archive: true})
 	requireFault(t, fault.NotFound, err)
-	ends, err = h.EndTerm(as(root.Viewer), ids, false)
+	require.Empty(t, things.archived, "nothing is archived for what is refused")
+
+	things.full = ben.User.ID
+	ends, err = h.EndTerm(as(root.Viewer), account.Term{IDs: ids[1:2], Archive: true})
+	require.NoError(t, err)
+	requireFault(t, fault.LowDisk, ends[0].Problem)
+	require.Empty(t, ends[0].Folder)
+	require.Nil(t, h.store.Client.User.GetX(sys(), ben.User.ID).DeletionScheduledAt)
+	require.Zero(t, things.stopped[ben.User.ID])
+	_, err = h.Authenticate(context.Background(), ben.Token)
+	require.NoError(t, err, "who could not be archived is untouched")
+	things.full = ""
+
+	ends, err = h.EndTerm(as(root.Viewer), account.Term{IDs: ids, Archive: true})
 	require.NoError(t, err)
 	require.NotNil(t, ends[1].User.DeletionScheduledAt)
+	require.Equal(t, []string{"ann-2026-11-24", "ben-2026-11-24"}, things.archived)
+	require.EqualValues(t, 20, ends[1].Archived)
 	_, err = h.Authenticate(context.Background(), ann.Token)
 	requireFault(t, fault.Unauthenticated, err)
 }

@@ -67,6 +67,9 @@ type Belongings interface {
 	// Erase goes on with removing everything of a person's, and says whether it
 	// is all gone. It is asked until it is.
 	Erase(ctx context.Context, userID string) (gone bool, err error)
+	// Archive writes a person's volumes as files into folder, which is below that of
+	// all archives, and says how many bytes they are. It may be done again.
+	Archive(ctx context.Context, userID, folder string) (record.Bytes, error)
 	// Measure says what a person has.
 	Measure(ctx context.Context, userID string) (Holding, error)
 }
@@ -87,6 +90,8 @@ type Service struct {
 	avatars  sync.Mutex
 	throttle throttle
 	sessions sessions
+	// terms is held while a term ends: archives are written one at a time.
+	terms sync.Mutex
 }
 
 // New returns a service.

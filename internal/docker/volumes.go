@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	cerrdefs "github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types"
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/mount"
@@ -154,7 +155,13 @@ func (e *Engine) RemoveVolume(ctx context.Context, id string) error {
 	if err == nil {
 		// As a stream, which takes no slot: many files take minutes.
 		err = e.stream(ctx, removeVolumeTimeout, func(ctx context.Context, c *client.Client, _ func()) error {
-			return c.VolumeRemove(ctx, found.Name, false)
+			err := c.VolumeRemove(ctx, found.Name, false)
+			if cerrdefs.IsConflict(err) { // perhaps only what an archive that did not end has left
+				if e.dropArchiver(ctx, id) == nil {
+					err = c.VolumeRemove(ctx, found.Name, false)
+				}
+			}
+			return err
 		})
 	}
 	if errors.Is(err, engine.ErrNotFound) {

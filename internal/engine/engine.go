@@ -100,6 +100,11 @@ type Volumes interface {
 	// VolumeSize is what is in the volume, in bytes; ErrNotFound before the first
 	// container was made with it.
 	VolumeSize(ctx context.Context, id string) (int64, error)
+	// ArchiveVolume writes a tar of all that is in the volume: names are relative to
+	// it, owners by number, links as links that are never followed; devices, sockets
+	// and pipes are left out. What is written in it meanwhile may be missing. After
+	// an error what was written is of no use. ErrNotFound as with VolumeSize.
+	ArchiveVolume(ctx context.Context, id string, to io.Writer) error
 	// ListVolumes tells the ids (vol_…) of all volumes of this instance.
 	ListVolumes(ctx context.Context) ([]string, error)
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/mlride/mlride/ent/container"
 	"github.com/mlride/mlride/ent/mount"
 	"github.com/mlride/mlride/ent/predicate"
+	"github.com/mlride/mlride/ent/record"
 	"github.com/mlride/mlride/ent/volume"
 	"github.com/mlride/mlride/internal/crash"
 	"github.com/mlride/mlride/internal/engine"
@@ -33,6 +34,10 @@ type Options struct {
 	Now    func() time.Time
 	// Trash is how long a deleted volume can be restored.
 	Trash time.Duration
+	// Reserve is what of the disk archives leave free; Free says how much is, nil
+	// asks the system.
+	Reserve record.Bytes
+	Free    func(folder string) (record.Bytes, error)
 }
 
 // Service keeps volumes.

@@ -113,6 +113,7 @@ func Run(t *testing.T, make func(t *testing.T) Subject) {
 		"VolumesStay":          (*exam).volumesStay,
 		"VolumeOfStrangers":    (*exam).volumeOfStrangers,
 		"Sizes":                (*exam).sizes,
+		"Archive":              (*exam).archive,
 		"Networks":             (*exam).networks,
 		"NetworkGone":          (*exam).networkGone,
 		"Close":                (*exam).closed,

@@ -1,6 +1,10 @@
 package enginetest
 
 import (
+	"archive/tar"
+	"bytes"
+	"errors"
+	"io"
 	"slices"
 
 	"github.com/mlride/mlride/internal/engine"
@@ -145,3 +149,41 @@ func (x *exam) sizes() {
 	x.must(err)
 	equal(x, "what was written outside", layer >= mib && layer < 2*mib, true)
 }
+
+func (x *exam) archive() {
+	told := x.follow(x.Engine)
+	image, id := x.image(x.Engine), x.Host.NewID("vol")
+	x.is(x.Engine.ArchiveVolume(x.ctx, id, io.Discard), engine.ErrNotFound)
+	at := engine.Mount{VolumeID: id, Owner: "usr_exam", Path: "/data"}
+	writer := x.with(image, script("echo hello > /data/note", "head -c 100000 /dev/zero > /data/zeros"), at)
+	_, _ = x.ran(told, writer)
+	for range 2 { // with the container that has it, and without
+		var packed bytes.Buffer
+		x.must(x.Engine.ArchiveVolume(x.ctx, id, &packed))
+		found := map[string]string{}
+		for r := tar.NewReader(&packed); ; {
+			h, err := r.Next()
+			if errors.Is(err, io.EOF) {
+				break
+			}
+			x.must(err)
+			content, err := io.ReadAll(r)
+			x.must(err)
+			found[h.Name] = string(content)
+		}
+		equal(x, "how many files", len(found), 2)
+		equal(x, "what is in one", found["note"], "hello\n")
+		equal(x, "how long the other is", len(found["zeros"]), 100000)
+		x.must(x.Engine.Remove(x.ctx, writer.ID))
+	}
+	full := errors.New("the disk is full")
+	x.is(x.Engine.ArchiveVolume(x.ctx, id, refuser{full}), full)
+	_, err := x.Other.VolumeSize(x.ctx, id)
+	x.is(err, engine.ErrNotFound)
+	x.is(x.Other.ArchiveVolume(x.ctx, id, io.Discard), engine.ErrNotFound)
+}
+
+// refuser takes nothing.
+type refuser struct{ err error }
+
+func (r refuser) Write([]byte) (int, error) { return 0, r.err }

@@ -1,8 +1,11 @@
 package enginetest
 
 import (
+	"archive/tar"
 	"context"
 	"fmt"
+	"io"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -142,6 +145,44 @@ func (f *Fake) VolumeSize(ctx context.Context, id string) (size int64, err error
 		return err
 	})
 	return size, err
+}
+
+// ArchiveVolume writes a tar of what is in the volume.
+func (f *Fake) ArchiveVolume(ctx context.Context, id string, to io.Writer) error {
+	var files map[string]file
+	err := f.act(ctx, MethodArchiveVolume, id, func() error {
+		v, err := f.ownVolume(id)
+		if err == nil {
+			files = maps.Clone(v.files)
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	w := tar.NewWriter(to)
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		found := files[name]
+		content := io.MultiReader(strings.NewReader(found.text), zeros{})
+		if found.text != "" {
+			content = strings.NewReader(found.text + "\n")
+		}
+		if err := w.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: name, Mode: 0o644, Size: found.size}); err != nil {
+			return err
+		}
+		if _, err := io.CopyN(w, content, found.size); err != nil {
+			return err
+		}
+	}
+	return w.Close()
+}
+
+// zeros is /dev/zero.
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) {
+	clear(p)
+	return len(p), nil
 }
 
 // ListVolumes tells the ids of all volumes.

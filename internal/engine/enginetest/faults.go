@@ -31,6 +31,7 @@ const (
 	MethodListImages    Method = "ListImages"
 	MethodRemoveVolume  Method = "RemoveVolume"
 	MethodVolumeSize    Method = "VolumeSize"
+	MethodArchiveVolume Method = "ArchiveVolume"
 	MethodListVolumes   Method = "ListVolumes"
 	MethodLayerSize     Method = "LayerSize"
 	MethodPruneNetworks Method = "PruneNetworks"

@@ -9,7 +9,7 @@ import { type EndOfTerm, endOfTermDocument } from './documents';
 
 type Props = { ids: string[]; onClose: () => void; onDone: () => void };
 
-/** Ends a term for several people: first what they hold, and only then their accounts. */
+/** Ends a term for several people: first what they hold, and only then their accounts. Who was left is named. */
 export function EndOfTermDialog({ ids, onClose, onDone }: Props) {
   const { t, i18n } = useTranslation();
   const { message } = App.useApp();
@@ -18,6 +18,7 @@ export function EndOfTermDialog({ ids, onClose, onDone }: Props) {
   const [foreseen, setForeseen] = useState<EndOfTerm>();
   const [problem, setProblem] = useState<Problem>();
   const [sure, setSure] = useState(false);
+  const [left, setLeft] = useState<EndOfTerm['people']>([]);
   const [asked] = useState(ids);
   useEffect(() => {
     void run({ ids: asked, dryRun: true }).then(({ data, error }) => {
@@ -27,13 +28,20 @@ export function EndOfTermDialog({ ids, onClose, onDone }: Props) {
   }, [run, asked]);
   const size = (n: number) => <span className="number">{bytes(n, i18n.language)}</span>;
   const submit = async () => {
-    const { error } = await act({ ids: asked, dryRun: false });
-    if (error) {
-      setProblem(problemIn(error));
+    const { data, error } = await act({ ids: asked, dryRun: false });
+    if (error || !data) {
+      setProblem(error && problemIn(error));
       return;
     }
-    void message.success(t('people.termEnded', { count: asked.length }), 6);
-    onDone();
+    const failed = data.endOfTerm.people.filter(({ problem }) => problem !== null);
+    const ended = data.endOfTerm.people.length - failed.length;
+    if (ended > 0) void message.success(t('people.termEnded', { count: ended }), 6);
+    if (failed.length === 0) {
+      onDone();
+      return;
+    }
+    setLeft(failed);
+    setSure(false);
   };
   const people = foreseen?.people ?? [];
   return (
@@ -65,6 +73,7 @@ export function EndOfTermDialog({ ids, onClose, onDone }: Props) {
               { title: t('quota.volumes'), dataIndex: 'volumes' },
               { title: t('people.volumeBytes'), render: (_, row) => size(row.volumeBytes) },
               { title: t('people.allBytes'), render: (_, row) => size(row.bytes) },
+              { title: t('people.archiveFolder'), render: (_, row) => row.archiveFolder ?? '–' },
             ]}
           />
           <Alert
@@ -73,6 +82,25 @@ export function EndOfTermDialog({ ids, onClose, onDone }: Props) {
             style={{ margin: '12px 0' }}
             title={t('people.freed', { amount: bytes(foreseen.bytes, i18n.language) })}
           />
+          <Alert
+            type="info"
+            showIcon
+            style={{ margin: '12px 0' }}
+            title={t('people.archived', { amount: bytes(foreseen.archiveBytes, i18n.language) })}
+          />
+          {left.length > 0 && (
+            <Alert
+              type="error"
+              showIcon
+              style={{ margin: '12px 0' }}
+              title={t('people.notEnded')}
+              description={left.map(({ user, problem }) => (
+                <div key={user.id}>
+                  {user.username}: {problem}
+                </div>
+              ))}
+            />
+          )}
           <Checkbox
             checked={sure}
             onChange={({ target }) => {

@@ -242,12 +242,15 @@ export const endOfTermDocument = graphql(
       endOfTerm(ids: $ids, dryRun: $dryRun) {
         dryRun
         bytes
+        archiveBytes
         people {
           containers
           images
           volumes
           volumeBytes
           bytes
+          archiveFolder
+          problem
           user {
             ...Standing
           }
