@@ -8,20 +8,21 @@ import { Provider } from 'urql';
 import { signOut, whoIsHere } from '@/features/account/session';
 import { SignInForm } from '@/features/account/SignInForm';
 import { type Connection, createClient } from '@/gql/client';
+import { again } from '@/lib/again';
 import { theme } from '@/lib/theme';
 import { Frame } from './Frame';
 import { themeFor } from './theme';
 import { viewerDocument } from './viewer';
 
-const ContainersPage = lazy(() => import('@/features/containers/ContainersPage'));
-const ContainerPage = lazy(() => import('@/features/containers/ContainerPage'));
-const ImagesPage = lazy(() => import('@/features/images/ImagesPage'));
-const VolumesPage = lazy(() => import('@/features/volumes/VolumesPage'));
-const AuditPage = lazy(() => import('@/features/audit/AuditPage'));
-const ProfilePage = lazy(() => import('@/features/account/ProfilePage'));
-const SecurityPage = lazy(() => import('@/features/account/SecurityPage'));
-const UsersPage = lazy(() => import('@/features/admin/UsersPage'));
-const SystemPage = lazy(() => import('@/features/admin/SystemPage'));
+const ContainersPage = lazy(() => again(() => import('@/features/containers/ContainersPage')));
+const ContainerPage = lazy(() => again(() => import('@/features/containers/ContainerPage')));
+const ImagesPage = lazy(() => again(() => import('@/features/images/ImagesPage')));
+const VolumesPage = lazy(() => again(() => import('@/features/volumes/VolumesPage')));
+const AuditPage = lazy(() => again(() => import('@/features/audit/AuditPage')));
+const ProfilePage = lazy(() => again(() => import('@/features/account/ProfilePage')));
+const SecurityPage = lazy(() => again(() => import('@/features/account/SecurityPage')));
+const UsersPage = lazy(() => again(() => import('@/features/admin/UsersPage')));
+const SystemPage = lazy(() => again(() => import('@/features/admin/SystemPage')));
 
 type Waiting = { resume: () => void };
 

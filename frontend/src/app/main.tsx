@@ -4,10 +4,11 @@ import '@/app/base.css';
 import { NewPasswordPage } from '@/features/account/NewPasswordPage';
 import { type Viewer, whoIsHere } from '@/features/account/session';
 import { SignInPage } from '@/features/account/SignInPage';
+import { again } from '@/lib/again';
 import { startI18n } from '@/lib/i18n';
 import '@/lib/theme';
 
-const loadApp = () => import('./App');
+const loadApp = () => again(() => import('./App'));
 const App = lazy(loadApp);
 
 /** At the door, inside, or between the two: with a one-time password that is to be changed first. */
