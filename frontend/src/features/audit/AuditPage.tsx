@@ -225,7 +225,7 @@ function Events({ where, follow, live, onSeek }: EventsProps) {
   const loaded = data?.auditEvents.edges.map(({ node }) => node) ?? [];
   const rows = first ? merged(added, loaded) : loaded;
   const deed = (action: string) => {
-    const name = action.replaceAll('.', '_');
+    const name = action.replaceAll(/[.-]/g, '_');
     return i18n.exists(`deeds.${name}`) ? t(`deeds.${name as keyof typeof en.deeds}`) : action;
   };
   return (
