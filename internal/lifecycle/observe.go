@@ -67,7 +67,7 @@ func (s *Service) observeLocked(ctx context.Context, id string, blame func(engin
 		s.tellMonitor(row, seen)
 		return false, nil
 	}
-	if first.Exit != nil && seen != nil {
+	if first.Exit != nil && seen != nil && row.Desired != container.DesiredRemoved { // of what is going nobody reads them
 		why.LastLines = s.lastLines(ctx, id) // before the transaction: it asks the engine
 	}
 	var news *News
