@@ -22,11 +22,15 @@ import (
 	"github.com/mlride/mlride/ent/device"
 	"github.com/mlride/mlride/ent/host"
 	"github.com/mlride/mlride/ent/image"
+	"github.com/mlride/mlride/ent/imageline"
+	"github.com/mlride/mlride/ent/imageshare"
 	"github.com/mlride/mlride/ent/invitation"
 	"github.com/mlride/mlride/ent/mount"
 	"github.com/mlride/mlride/ent/quota"
 	"github.com/mlride/mlride/ent/quotarequest"
 	"github.com/mlride/mlride/ent/session"
+	"github.com/mlride/mlride/ent/statschunk"
+	"github.com/mlride/mlride/ent/terminal"
 	"github.com/mlride/mlride/ent/usagerecord"
 	"github.com/mlride/mlride/ent/user"
 	"github.com/mlride/mlride/ent/volume"
@@ -53,6 +57,10 @@ type Client struct {
 	Host *HostClient
 	// Image is the client for interacting with the Image builders.
 	Image *ImageClient
+	// ImageLine is the client for interacting with the ImageLine builders.
+	ImageLine *ImageLineClient
+	// ImageShare is the client for interacting with the ImageShare builders.
+	ImageShare *ImageShareClient
 	// Invitation is the client for interacting with the Invitation builders.
 	Invitation *InvitationClient
 	// Mount is the client for interacting with the Mount builders.
@@ -63,6 +71,10 @@ type Client struct {
 	QuotaRequest *QuotaRequestClient
 	// Session is the client for interacting with the Session builders.
 	Session *SessionClient
+	// StatsChunk is the client for interacting with the StatsChunk builders.
+	StatsChunk *StatsChunkClient
+	// Terminal is the client for interacting with the Terminal builders.
+	Terminal *TerminalClient
 	// UsageRecord is the client for interacting with the UsageRecord builders.
 	UsageRecord *UsageRecordClient
 	// User is the client for interacting with the User builders.
@@ -87,11 +99,15 @@ func (c *Client) init() {
 	c.Device = NewDeviceClient(c.config)
 	c.Host = NewHostClient(c.config)
 	c.Image = NewImageClient(c.config)
+	c.ImageLine = NewImageLineClient(c.config)
+	c.ImageShare = NewImageShareClient(c.config)
 	c.Invitation = NewInvitationClient(c.config)
 	c.Mount = NewMountClient(c.config)
 	c.Quota = NewQuotaClient(c.config)
 	c.QuotaRequest = NewQuotaRequestClient(c.config)
 	c.Session = NewSessionClient(c.config)
+	c.StatsChunk = NewStatsChunkClient(c.config)
+	c.Terminal = NewTerminalClient(c.config)
 	c.UsageRecord = NewUsageRecordClient(c.config)
 	c.User = NewUserClient(c.config)
 	c.Volume = NewVolumeClient(c.config)
@@ -194,11 +210,15 @@ func (c *Client) Tx(ctx context.Context) (*Tx, error) {
 		Device:         NewDeviceClient(cfg),
 		Host:           NewHostClient(cfg),
 		Image:          NewImageClient(cfg),
+		ImageLine:      NewImageLineClient(cfg),
+		ImageShare:     NewImageShareClient(cfg),
 		Invitation:     NewInvitationClient(cfg),
 		Mount:          NewMountClient(cfg),
 		Quota:          NewQuotaClient(cfg),
 		QuotaRequest:   NewQuotaRequestClient(cfg),
 		Session:        NewSessionClient(cfg),
+		StatsChunk:     NewStatsChunkClient(cfg),
+		Terminal:       NewTerminalClient(cfg),
 		UsageRecord:    NewUsageRecordClient(cfg),
 		User:           NewUserClient(cfg),
 		Volume:         NewVolumeClient(cfg),
@@ -228,11 +248,15 @@ func (c *Client) BeginTx(ctx context.Context, opts *sql.TxOptions) (*Tx, error) 
 		Device:         NewDeviceClient(cfg),
 		Host:           NewHostClient(cfg),
 		Image:          NewImageClient(cfg),
+		ImageLine:      NewImageLineClient(cfg),
+		ImageShare:     NewImageShareClient(cfg),
 		Invitation:     NewInvitationClient(cfg),
 		Mount:          NewMountClient(cfg),
 		Quota:          NewQuotaClient(cfg),
 		QuotaRequest:   NewQuotaRequestClient(cfg),
 		Session:        NewSessionClient(cfg),
+		StatsChunk:     NewStatsChunkClient(cfg),
+		Terminal:       NewTerminalClient(cfg),
 		UsageRecord:    NewUsageRecordClient(cfg),
 		User:           NewUserClient(cfg),
 		Volume:         NewVolumeClient(cfg),
@@ -266,8 +290,9 @@ func (c *Client) Close() error {
 func (c *Client) Use(hooks ...Hook) {
 	for _, n := range []interface{ Use(...Hook) }{
 		c.AccessToken, c.AuditEvent, c.Container, c.ContainerEvent, c.Device, c.Host,
-		c.Image, c.Invitation, c.Mount, c.Quota, c.QuotaRequest, c.Session,
-		c.UsageRecord, c.User, c.Volume,
+		c.Image, c.ImageLine, c.ImageShare, c.Invitation, c.Mount, c.Quota,
+		c.QuotaRequest, c.Session, c.StatsChunk, c.Terminal, c.UsageRecord, c.User,
+		c.Volume,
 	} {
 		n.Use(hooks...)
 	}
@@ -278,8 +303,9 @@ func (c *Client) Use(hooks ...Hook) {
 func (c *Client) Intercept(interceptors ...Interceptor) {
 	for _, n := range []interface{ Intercept(...Interceptor) }{
 		c.AccessToken, c.AuditEvent, c.Container, c.ContainerEvent, c.Device, c.Host,
-		c.Image, c.Invitation, c.Mount, c.Quota, c.QuotaRequest, c.Session,
-		c.UsageRecord, c.User, c.Volume,
+		c.Image, c.ImageLine, c.ImageShare, c.Invitation, c.Mount, c.Quota,
+		c.QuotaRequest, c.Session, c.StatsChunk, c.Terminal, c.UsageRecord, c.User,
+		c.Volume,
 	} {
 		n.Intercept(interceptors...)
 	}
@@ -302,6 +328,10 @@ func (c *Client) Mutate(ctx context.Context, m Mutation) (Value, error) {
 		return c.Host.mutate(ctx, m)
 	case *ImageMutation:
 		return c.Image.mutate(ctx, m)
+	case *ImageLineMutation:
+		return c.ImageLine.mutate(ctx, m)
+	case *ImageShareMutation:
+		return c.ImageShare.mutate(ctx, m)
 	case *InvitationMutation:
 		return c.Invitation.mutate(ctx, m)
 	case *MountMutation:
@@ -312,6 +342,10 @@ func (c *Client) Mutate(ctx context.Context, m Mutation) (Value, error) {
 		return c.QuotaRequest.mutate(ctx, m)
 	case *SessionMutation:
 		return c.Session.mutate(ctx, m)
+	case *StatsChunkMutation:
+		return c.StatsChunk.mutate(ctx, m)
+	case *TerminalMutation:
+		return c.Terminal.mutate(ctx, m)
 	case *UsageRecordMutation:
 		return c.UsageRecord.mutate(ctx, m)
 	case *UserMutation:
@@ -770,6 +804,38 @@ func (c *ContainerClient) QueryMounts(_m *Container) *MountQuery {
 			sqlgraph.From(container.Table, container.FieldID, id),
 			sqlgraph.To(mount.Table, mount.FieldID),
 			sqlgraph.Edge(sqlgraph.O2M, false, container.MountsTable, container.MountsColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// QueryTerminals queries the terminals edge of a Container.
+func (c *ContainerClient) QueryTerminals(_m *Container) *TerminalQuery {
+	query := (&TerminalClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(container.Table, container.FieldID, id),
+			sqlgraph.To(terminal.Table, terminal.FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, false, container.TerminalsTable, container.TerminalsColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// QueryStatsChunks queries the stats_chunks edge of a Container.
+func (c *ContainerClient) QueryStatsChunks(_m *Container) *StatsChunkQuery {
+	query := (&StatsChunkClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(container.Table, container.FieldID, id),
+			sqlgraph.To(statschunk.Table, statschunk.FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, false, container.StatsChunksTable, container.StatsChunksColumn),
 		)
 		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
 		return fromV, nil
@@ -1373,6 +1439,38 @@ func (c *ImageClient) QueryContainers(_m *Image) *ContainerQuery {
 	return query
 }
 
+// QueryShares queries the shares edge of a Image.
+func (c *ImageClient) QueryShares(_m *Image) *ImageShareQuery {
+	query := (&ImageShareClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(image.Table, image.FieldID, id),
+			sqlgraph.To(imageshare.Table, imageshare.FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, false, image.SharesTable, image.SharesColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// QueryLines queries the lines edge of a Image.
+func (c *ImageClient) QueryLines(_m *Image) *ImageLineQuery {
+	query := (&ImageLineClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(image.Table, image.FieldID, id),
+			sqlgraph.To(imageline.Table, imageline.FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, false, image.LinesTable, image.LinesColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
 // Hooks returns the client hooks.
 func (c *ImageClient) Hooks() []Hook {
 	return c.hooks.Image
@@ -1395,6 +1493,320 @@ func (c *ImageClient) mutate(ctx context.Context, m *ImageMutation) (Value, erro
 		return (&ImageDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
 	default:
 		return nil, fmt.Errorf("ent: unknown Image mutation op: %q", m.Op())
+	}
+}
+
+// ImageLineClient is a client for the ImageLine schema.
+type ImageLineClient struct {
+	config
+}
+
+// NewImageLineClient returns a client for the ImageLine from the given config.
+func NewImageLineClient(c config) *ImageLineClient {
+	return &ImageLineClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `imageline.Hooks(f(g(h())))`.
+func (c *ImageLineClient) Use(hooks ...Hook) {
+	c.hooks.ImageLine = append(c.hooks.ImageLine, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `imageline.Intercept(f(g(h())))`.
+func (c *ImageLineClient) Intercept(interceptors ...Interceptor) {
+	c.inters.ImageLine = append(c.inters.ImageLine, interceptors...)
+}
+
+// Create returns a builder for creating a ImageLine entity.
+func (c *ImageLineClient) Create() *ImageLineCreate {
+	mutation := newImageLineMutation(c.config, OpCreate)
+	return &ImageLineCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of ImageLine entities.
+func (c *ImageLineClient) CreateBulk(builders ...*ImageLineCreate) *ImageLineCreateBulk {
+	return &ImageLineCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *ImageLineClient) MapCreateBulk(slice any, setFunc func(*ImageLineCreate, int)) *ImageLineCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &ImageLineCreateBulk{err: fmt.Errorf("calling to ImageLineClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*ImageLineCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &ImageLineCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for ImageLine.
+func (c *ImageLineClient) Update() *ImageLineUpdate {
+	mutation := newImageLineMutation(c.config, OpUpdate)
+	return &ImageLineUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *ImageLineClient) UpdateOne(_m *ImageLine) *ImageLineUpdateOne {
+	mutation := newImageLineMutation(c.config, OpUpdateOne, withImageLine(_m))
+	return &ImageLineUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *ImageLineClient) UpdateOneID(id string) *ImageLineUpdateOne {
+	mutation := newImageLineMutation(c.config, OpUpdateOne, withImageLineID(id))
+	return &ImageLineUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for ImageLine.
+func (c *ImageLineClient) Delete() *ImageLineDelete {
+	mutation := newImageLineMutation(c.config, OpDelete)
+	return &ImageLineDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *ImageLineClient) DeleteOne(_m *ImageLine) *ImageLineDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *ImageLineClient) DeleteOneID(id string) *ImageLineDeleteOne {
+	builder := c.Delete().Where(imageline.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &ImageLineDeleteOne{builder}
+}
+
+// Query returns a query builder for ImageLine.
+func (c *ImageLineClient) Query() *ImageLineQuery {
+	return &ImageLineQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeImageLine},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a ImageLine entity by its id.
+func (c *ImageLineClient) Get(ctx context.Context, id string) (*ImageLine, error) {
+	return c.Query().Where(imageline.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *ImageLineClient) GetX(ctx context.Context, id string) *ImageLine {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// QueryImage queries the image edge of a ImageLine.
+func (c *ImageLineClient) QueryImage(_m *ImageLine) *ImageQuery {
+	query := (&ImageClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(imageline.Table, imageline.FieldID, id),
+			sqlgraph.To(image.Table, image.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, true, imageline.ImageTable, imageline.ImageColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// Hooks returns the client hooks.
+func (c *ImageLineClient) Hooks() []Hook {
+	return c.hooks.ImageLine
+}
+
+// Interceptors returns the client interceptors.
+func (c *ImageLineClient) Interceptors() []Interceptor {
+	return c.inters.ImageLine
+}
+
+func (c *ImageLineClient) mutate(ctx context.Context, m *ImageLineMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&ImageLineCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&ImageLineUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&ImageLineUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&ImageLineDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("ent: unknown ImageLine mutation op: %q", m.Op())
+	}
+}
+
+// ImageShareClient is a client for the ImageShare schema.
+type ImageShareClient struct {
+	config
+}
+
+// NewImageShareClient returns a client for the ImageShare from the given config.
+func NewImageShareClient(c config) *ImageShareClient {
+	return &ImageShareClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `imageshare.Hooks(f(g(h())))`.
+func (c *ImageShareClient) Use(hooks ...Hook) {
+	c.hooks.ImageShare = append(c.hooks.ImageShare, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `imageshare.Intercept(f(g(h())))`.
+func (c *ImageShareClient) Intercept(interceptors ...Interceptor) {
+	c.inters.ImageShare = append(c.inters.ImageShare, interceptors...)
+}
+
+// Create returns a builder for creating a ImageShare entity.
+func (c *ImageShareClient) Create() *ImageShareCreate {
+	mutation := newImageShareMutation(c.config, OpCreate)
+	return &ImageShareCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of ImageShare entities.
+func (c *ImageShareClient) CreateBulk(builders ...*ImageShareCreate) *ImageShareCreateBulk {
+	return &ImageShareCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *ImageShareClient) MapCreateBulk(slice any, setFunc func(*ImageShareCreate, int)) *ImageShareCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &ImageShareCreateBulk{err: fmt.Errorf("calling to ImageShareClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*ImageShareCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &ImageShareCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for ImageShare.
+func (c *ImageShareClient) Update() *ImageShareUpdate {
+	mutation := newImageShareMutation(c.config, OpUpdate)
+	return &ImageShareUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *ImageShareClient) UpdateOne(_m *ImageShare) *ImageShareUpdateOne {
+	mutation := newImageShareMutation(c.config, OpUpdateOne, withImageShare(_m))
+	return &ImageShareUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *ImageShareClient) UpdateOneID(id string) *ImageShareUpdateOne {
+	mutation := newImageShareMutation(c.config, OpUpdateOne, withImageShareID(id))
+	return &ImageShareUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for ImageShare.
+func (c *ImageShareClient) Delete() *ImageShareDelete {
+	mutation := newImageShareMutation(c.config, OpDelete)
+	return &ImageShareDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *ImageShareClient) DeleteOne(_m *ImageShare) *ImageShareDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *ImageShareClient) DeleteOneID(id string) *ImageShareDeleteOne {
+	builder := c.Delete().Where(imageshare.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &ImageShareDeleteOne{builder}
+}
+
+// Query returns a query builder for ImageShare.
+func (c *ImageShareClient) Query() *ImageShareQuery {
+	return &ImageShareQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeImageShare},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a ImageShare entity by its id.
+func (c *ImageShareClient) Get(ctx context.Context, id string) (*ImageShare, error) {
+	return c.Query().Where(imageshare.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *ImageShareClient) GetX(ctx context.Context, id string) *ImageShare {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// QueryImage queries the image edge of a ImageShare.
+func (c *ImageShareClient) QueryImage(_m *ImageShare) *ImageQuery {
+	query := (&ImageClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(imageshare.Table, imageshare.FieldID, id),
+			sqlgraph.To(image.Table, image.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, true, imageshare.ImageTable, imageshare.ImageColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// QueryUser queries the user edge of a ImageShare.
+func (c *ImageShareClient) QueryUser(_m *ImageShare) *UserQuery {
+	query := (&UserClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(imageshare.Table, imageshare.FieldID, id),
+			sqlgraph.To(user.Table, user.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, true, imageshare.UserTable, imageshare.UserColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// Hooks returns the client hooks.
+func (c *ImageShareClient) Hooks() []Hook {
+	return c.hooks.ImageShare
+}
+
+// Interceptors returns the client interceptors.
+func (c *ImageShareClient) Interceptors() []Interceptor {
+	return c.inters.ImageShare
+}
+
+func (c *ImageShareClient) mutate(ctx context.Context, m *ImageShareMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&ImageShareCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&ImageShareUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&ImageShareUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&ImageShareDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("ent: unknown ImageShare mutation op: %q", m.Op())
 	}
 }
 
@@ -2159,6 +2571,320 @@ func (c *SessionClient) mutate(ctx context.Context, m *SessionMutation) (Value, 
 	}
 }
 
+// StatsChunkClient is a client for the StatsChunk schema.
+type StatsChunkClient struct {
+	config
+}
+
+// NewStatsChunkClient returns a client for the StatsChunk from the given config.
+func NewStatsChunkClient(c config) *StatsChunkClient {
+	return &StatsChunkClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `statschunk.Hooks(f(g(h())))`.
+func (c *StatsChunkClient) Use(hooks ...Hook) {
+	c.hooks.StatsChunk = append(c.hooks.StatsChunk, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `statschunk.Intercept(f(g(h())))`.
+func (c *StatsChunkClient) Intercept(interceptors ...Interceptor) {
+	c.inters.StatsChunk = append(c.inters.StatsChunk, interceptors...)
+}
+
+// Create returns a builder for creating a StatsChunk entity.
+func (c *StatsChunkClient) Create() *StatsChunkCreate {
+	mutation := newStatsChunkMutation(c.config, OpCreate)
+	return &StatsChunkCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of StatsChunk entities.
+func (c *StatsChunkClient) CreateBulk(builders ...*StatsChunkCreate) *StatsChunkCreateBulk {
+	return &StatsChunkCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *StatsChunkClient) MapCreateBulk(slice any, setFunc func(*StatsChunkCreate, int)) *StatsChunkCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &StatsChunkCreateBulk{err: fmt.Errorf("calling to StatsChunkClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*StatsChunkCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &StatsChunkCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for StatsChunk.
+func (c *StatsChunkClient) Update() *StatsChunkUpdate {
+	mutation := newStatsChunkMutation(c.config, OpUpdate)
+	return &StatsChunkUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *StatsChunkClient) UpdateOne(_m *StatsChunk) *StatsChunkUpdateOne {
+	mutation := newStatsChunkMutation(c.config, OpUpdateOne, withStatsChunk(_m))
+	return &StatsChunkUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *StatsChunkClient) UpdateOneID(id string) *StatsChunkUpdateOne {
+	mutation := newStatsChunkMutation(c.config, OpUpdateOne, withStatsChunkID(id))
+	return &StatsChunkUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for StatsChunk.
+func (c *StatsChunkClient) Delete() *StatsChunkDelete {
+	mutation := newStatsChunkMutation(c.config, OpDelete)
+	return &StatsChunkDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *StatsChunkClient) DeleteOne(_m *StatsChunk) *StatsChunkDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *StatsChunkClient) DeleteOneID(id string) *StatsChunkDeleteOne {
+	builder := c.Delete().Where(statschunk.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &StatsChunkDeleteOne{builder}
+}
+
+// Query returns a query builder for StatsChunk.
+func (c *StatsChunkClient) Query() *StatsChunkQuery {
+	return &StatsChunkQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeStatsChunk},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a StatsChunk entity by its id.
+func (c *StatsChunkClient) Get(ctx context.Context, id string) (*StatsChunk, error) {
+	return c.Query().Where(statschunk.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *StatsChunkClient) GetX(ctx context.Context, id string) *StatsChunk {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// QueryContainer queries the container edge of a StatsChunk.
+func (c *StatsChunkClient) QueryContainer(_m *StatsChunk) *ContainerQuery {
+	query := (&ContainerClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(statschunk.Table, statschunk.FieldID, id),
+			sqlgraph.To(container.Table, container.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, true, statschunk.ContainerTable, statschunk.ContainerColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// Hooks returns the client hooks.
+func (c *StatsChunkClient) Hooks() []Hook {
+	return c.hooks.StatsChunk
+}
+
+// Interceptors returns the client interceptors.
+func (c *StatsChunkClient) Interceptors() []Interceptor {
+	return c.inters.StatsChunk
+}
+
+func (c *StatsChunkClient) mutate(ctx context.Context, m *StatsChunkMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&StatsChunkCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&StatsChunkUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&StatsChunkUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&StatsChunkDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("ent: unknown StatsChunk mutation op: %q", m.Op())
+	}
+}
+
+// TerminalClient is a client for the Terminal schema.
+type TerminalClient struct {
+	config
+}
+
+// NewTerminalClient returns a client for the Terminal from the given config.
+func NewTerminalClient(c config) *TerminalClient {
+	return &TerminalClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `terminal.Hooks(f(g(h())))`.
+func (c *TerminalClient) Use(hooks ...Hook) {
+	c.hooks.Terminal = append(c.hooks.Terminal, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `terminal.Intercept(f(g(h())))`.
+func (c *TerminalClient) Intercept(interceptors ...Interceptor) {
+	c.inters.Terminal = append(c.inters.Terminal, interceptors...)
+}
+
+// Create returns a builder for creating a Terminal entity.
+func (c *TerminalClient) Create() *TerminalCreate {
+	mutation := newTerminalMutation(c.config, OpCreate)
+	return &TerminalCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of Terminal entities.
+func (c *TerminalClient) CreateBulk(builders ...*TerminalCreate) *TerminalCreateBulk {
+	return &TerminalCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *TerminalClient) MapCreateBulk(slice any, setFunc func(*TerminalCreate, int)) *TerminalCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &TerminalCreateBulk{err: fmt.Errorf("calling to TerminalClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*TerminalCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &TerminalCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for Terminal.
+func (c *TerminalClient) Update() *TerminalUpdate {
+	mutation := newTerminalMutation(c.config, OpUpdate)
+	return &TerminalUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *TerminalClient) UpdateOne(_m *Terminal) *TerminalUpdateOne {
+	mutation := newTerminalMutation(c.config, OpUpdateOne, withTerminal(_m))
+	return &TerminalUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *TerminalClient) UpdateOneID(id string) *TerminalUpdateOne {
+	mutation := newTerminalMutation(c.config, OpUpdateOne, withTerminalID(id))
+	return &TerminalUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for Terminal.
+func (c *TerminalClient) Delete() *TerminalDelete {
+	mutation := newTerminalMutation(c.config, OpDelete)
+	return &TerminalDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *TerminalClient) DeleteOne(_m *Terminal) *TerminalDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *TerminalClient) DeleteOneID(id string) *TerminalDeleteOne {
+	builder := c.Delete().Where(terminal.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &TerminalDeleteOne{builder}
+}
+
+// Query returns a query builder for Terminal.
+func (c *TerminalClient) Query() *TerminalQuery {
+	return &TerminalQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeTerminal},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a Terminal entity by its id.
+func (c *TerminalClient) Get(ctx context.Context, id string) (*Terminal, error) {
+	return c.Query().Where(terminal.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *TerminalClient) GetX(ctx context.Context, id string) *Terminal {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// QueryContainer queries the container edge of a Terminal.
+func (c *TerminalClient) QueryContainer(_m *Terminal) *ContainerQuery {
+	query := (&ContainerClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(terminal.Table, terminal.FieldID, id),
+			sqlgraph.To(container.Table, container.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, true, terminal.ContainerTable, terminal.ContainerColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// QueryUser queries the user edge of a Terminal.
+func (c *TerminalClient) QueryUser(_m *Terminal) *UserQuery {
+	query := (&UserClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(terminal.Table, terminal.FieldID, id),
+			sqlgraph.To(user.Table, user.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, true, terminal.UserTable, terminal.UserColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// Hooks returns the client hooks.
+func (c *TerminalClient) Hooks() []Hook {
+	return c.hooks.Terminal
+}
+
+// Interceptors returns the client interceptors.
+func (c *TerminalClient) Interceptors() []Interceptor {
+	return c.inters.Terminal
+}
+
+func (c *TerminalClient) mutate(ctx context.Context, m *TerminalMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&TerminalCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&TerminalUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&TerminalUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&TerminalDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("ent: unknown Terminal mutation op: %q", m.Op())
+	}
+}
+
 // UsageRecordClient is a client for the UsageRecord schema.
 type UsageRecordClient struct {
 	config
@@ -2496,6 +3222,38 @@ func (c *UserClient) QueryImages(_m *User) *ImageQuery {
 	return query
 }
 
+// QueryImageShares queries the image_shares edge of a User.
+func (c *UserClient) QueryImageShares(_m *User) *ImageShareQuery {
+	query := (&ImageShareClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(user.Table, user.FieldID, id),
+			sqlgraph.To(imageshare.Table, imageshare.FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, false, user.ImageSharesTable, user.ImageSharesColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// QueryTerminals queries the terminals edge of a User.
+func (c *UserClient) QueryTerminals(_m *User) *TerminalQuery {
+	query := (&TerminalClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(user.Table, user.FieldID, id),
+			sqlgraph.To(terminal.Table, terminal.FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, false, user.TerminalsTable, user.TerminalsColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
 // QueryContainers queries the containers edge of a User.
 func (c *UserClient) QueryContainers(_m *User) *ContainerQuery {
 	query := (&ContainerClient{config: c.config}).Query()
@@ -2722,13 +3480,13 @@ func (c *VolumeClient) mutate(ctx context.Context, m *VolumeMutation) (Value, er
 type (
 	hooks struct {
 		AccessToken, AuditEvent, Container, ContainerEvent, Device, Host, Image,
-		Invitation, Mount, Quota, QuotaRequest, Session, UsageRecord, User,
-		Volume []ent.Hook
+		ImageLine, ImageShare, Invitation, Mount, Quota, QuotaRequest, Session,
+		StatsChunk, Terminal, UsageRecord, User, Volume []ent.Hook
 	}
 	inters struct {
 		AccessToken, AuditEvent, Container, ContainerEvent, Device, Host, Image,
-		Invitation, Mount, Quota, QuotaRequest, Session, UsageRecord, User,
-		Volume []ent.Interceptor
+		ImageLine, ImageShare, Invitation, Mount, Quota, QuotaRequest, Session,
+		StatsChunk, Terminal, UsageRecord, User, Volume []ent.Interceptor
 	}
 )
 

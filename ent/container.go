@@ -69,6 +69,8 @@ type Container struct {
 	Command []string `json:"command,omitempty"`
 	// Environment holds the value of the "environment" field.
 	Environment []record.EnvVar `json:"environment,omitempty"`
+	// Those that are reached through the server.
+	Ports []record.Port `json:"ports,omitempty"`
 	// RestartPolicy holds the value of the "restart_policy" field.
 	RestartPolicy container.RestartPolicy `json:"restart_policy,omitempty"`
 	// How often ON_FAILURE has restarted it since its owner last started it.
@@ -119,9 +121,13 @@ type ContainerEdges struct {
 	Events []*ContainerEvent `json:"events,omitempty"`
 	// Mounts holds the value of the mounts edge.
 	Mounts []*Mount `json:"mounts,omitempty"`
+	// Terminals holds the value of the terminals edge.
+	Terminals []*Terminal `json:"terminals,omitempty"`
+	// StatsChunks holds the value of the stats_chunks edge.
+	StatsChunks []*StatsChunk `json:"stats_chunks,omitempty"`
 	// loadedTypes holds the information for reporting if a
 	// type was loaded (or requested) in eager-loading or not.
-	loadedTypes [4]bool
+	loadedTypes [6]bool
 }
 
 // OwnerOrErr returns the Owner value or an error if the edge
@@ -164,12 +170,30 @@ func (e ContainerEdges) MountsOrErr() ([]*Mount, error) {
 	return nil, &NotLoadedError{edge: "mounts"}
 }
 
+// TerminalsOrErr returns the Terminals value or an error if the edge
+// was not loaded in eager-loading.
+func (e ContainerEdges) TerminalsOrErr() ([]*Terminal, error) {
+	if e.loadedTypes[4] {
+		return e.Terminals, nil
+	}
+	return nil, &NotLoadedError{edge: "terminals"}
+}
+
+// StatsChunksOrErr returns the StatsChunks value or an error if the edge
+// was not loaded in eager-loading.
+func (e ContainerEdges) StatsChunksOrErr() ([]*StatsChunk, error) {
+	if e.loadedTypes[5] {
+		return e.StatsChunks, nil
+	}
+	return nil, &NotLoadedError{edge: "stats_chunks"}
+}
+
 // scanValues returns the types for scanning values from sql.Rows.
 func (*Container) scanValues(columns []string) ([]any, error) {
 	values := make([]any, len(columns))
 	for i := range columns {
 		switch columns[i] {
-		case container.FieldGpuDevices, container.FieldCommand, container.FieldEnvironment, container.FieldActivity, container.FieldLastExit:
+		case container.FieldGpuDevices, container.FieldCommand, container.FieldEnvironment, container.FieldPorts, container.FieldActivity, container.FieldLastExit:
 			values[i] = new([]byte)
 		case container.FieldQueued, container.FieldFailed, container.FieldReserved, container.FieldOomTold:
 			values[i] = new(sql.NullBool)
@@ -354,6 +378,14 @@ func (_m *Container) assignValues(columns []string, values []any) error {
 					return fmt.Errorf("unmarshal field environment: %w", err)
 				}
 			}
+		case container.FieldPorts:
+			if value, ok := values[i].(*[]byte); !ok {
+				return fmt.Errorf("unexpected type %T for field ports", values[i])
+			} else if value != nil && len(*value) > 0 {
+				if err := json.Unmarshal(*value, &_m.Ports); err != nil {
+					return fmt.Errorf("unmarshal field ports: %w", err)
+				}
+			}
 		case container.FieldRestartPolicy:
 			if value, ok := values[i].(*sql.NullString); !ok {
 				return fmt.Errorf("unexpected type %T for field restart_policy", values[i])
@@ -502,6 +534,16 @@ func (_m *Container) QueryMounts() *MountQuery {
 	return NewContainerClient(_m.config).QueryMounts(_m)
 }
 
+// QueryTerminals queries the "terminals" edge of the Container entity.
+func (_m *Container) QueryTerminals() *TerminalQuery {
+	return NewContainerClient(_m.config).QueryTerminals(_m)
+}
+
+// QueryStatsChunks queries the "stats_chunks" edge of the Container entity.
+func (_m *Container) QueryStatsChunks() *StatsChunkQuery {
+	return NewContainerClient(_m.config).QueryStatsChunks(_m)
+}
+
 // Update returns a builder for updating this Container.
 // Note that you need to call Container.Unwrap() before calling this method if this Container
 // was returned from a transaction, and the transaction was committed or rolled back.
@@ -604,6 +646,9 @@ func (_m *Container) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("environment=")
 	builder.WriteString(fmt.Sprintf("%v", _m.Environment))
+	builder.WriteString(", ")
+	builder.WriteString("ports=")
+	builder.WriteString(fmt.Sprintf("%v", _m.Ports))
 	builder.WriteString(", ")
 	builder.WriteString("restart_policy=")
 	builder.WriteString(fmt.Sprintf("%v", _m.RestartPolicy))

@@ -17,6 +17,8 @@ import (
 	"github.com/mlride/mlride/ent/image"
 	"github.com/mlride/mlride/ent/mount"
 	"github.com/mlride/mlride/ent/record"
+	"github.com/mlride/mlride/ent/statschunk"
+	"github.com/mlride/mlride/ent/terminal"
 	"github.com/mlride/mlride/ent/user"
 )
 
@@ -289,6 +291,12 @@ func (_c *ContainerCreate) SetCommand(v []string) *ContainerCreate {
 // SetEnvironment sets the "environment" field.
 func (_c *ContainerCreate) SetEnvironment(v []record.EnvVar) *ContainerCreate {
 	_c.mutation.SetEnvironment(v)
+	return _c
+}
+
+// SetPorts sets the "ports" field.
+func (_c *ContainerCreate) SetPorts(v []record.Port) *ContainerCreate {
+	_c.mutation.SetPorts(v)
 	return _c
 }
 
@@ -566,6 +574,36 @@ func (_c *ContainerCreate) AddMounts(v ...*Mount) *ContainerCreate {
 		ids[i] = v[i].ID
 	}
 	return _c.AddMountIDs(ids...)
+}
+
+// AddTerminalIDs adds the "terminals" edge to the Terminal entity by IDs.
+func (_c *ContainerCreate) AddTerminalIDs(ids ...string) *ContainerCreate {
+	_c.mutation.AddTerminalIDs(ids...)
+	return _c
+}
+
+// AddTerminals adds the "terminals" edges to the Terminal entity.
+func (_c *ContainerCreate) AddTerminals(v ...*Terminal) *ContainerCreate {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _c.AddTerminalIDs(ids...)
+}
+
+// AddStatsChunkIDs adds the "stats_chunks" edge to the StatsChunk entity by IDs.
+func (_c *ContainerCreate) AddStatsChunkIDs(ids ...string) *ContainerCreate {
+	_c.mutation.AddStatsChunkIDs(ids...)
+	return _c
+}
+
+// AddStatsChunks adds the "stats_chunks" edges to the StatsChunk entity.
+func (_c *ContainerCreate) AddStatsChunks(v ...*StatsChunk) *ContainerCreate {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _c.AddStatsChunkIDs(ids...)
 }
 
 // Mutation returns the ContainerMutation object of the builder.
@@ -917,6 +955,10 @@ func (_c *ContainerCreate) createSpec() (*Container, *sqlgraph.CreateSpec) {
 		_spec.SetField(container.FieldEnvironment, field.TypeJSON, value)
 		_node.Environment = value
 	}
+	if value, ok := _c.mutation.Ports(); ok {
+		_spec.SetField(container.FieldPorts, field.TypeJSON, value)
+		_node.Ports = value
+	}
 	if value, ok := _c.mutation.RestartPolicy(); ok {
 		_spec.SetField(container.FieldRestartPolicy, field.TypeEnum, value)
 		_node.RestartPolicy = value
@@ -1044,6 +1086,38 @@ func (_c *ContainerCreate) createSpec() (*Container, *sqlgraph.CreateSpec) {
 			Bidi:    false,
 			Target: &sqlgraph.EdgeTarget{
 				IDSpec: sqlgraph.NewFieldSpec(mount.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges = append(_spec.Edges, edge)
+	}
+	if nodes := _c.mutation.TerminalsIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   container.TerminalsTable,
+			Columns: []string{container.TerminalsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(terminal.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges = append(_spec.Edges, edge)
+	}
+	if nodes := _c.mutation.StatsChunksIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   container.StatsChunksTable,
+			Columns: []string{container.StatsChunksColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(statschunk.FieldID, field.TypeString),
 			},
 		}
 		for _, k := range nodes {
@@ -1442,6 +1516,24 @@ func (u *ContainerUpsert) SetEnvironment(v []record.EnvVar) *ContainerUpsert {
 // UpdateEnvironment sets the "environment" field to the value that was provided on create.
 func (u *ContainerUpsert) UpdateEnvironment() *ContainerUpsert {
 	u.SetExcluded(container.FieldEnvironment)
+	return u
+}
+
+// SetPorts sets the "ports" field.
+func (u *ContainerUpsert) SetPorts(v []record.Port) *ContainerUpsert {
+	u.Set(container.FieldPorts, v)
+	return u
+}
+
+// UpdatePorts sets the "ports" field to the value that was provided on create.
+func (u *ContainerUpsert) UpdatePorts() *ContainerUpsert {
+	u.SetExcluded(container.FieldPorts)
+	return u
+}
+
+// ClearPorts clears the value of the "ports" field.
+func (u *ContainerUpsert) ClearPorts() *ContainerUpsert {
+	u.SetNull(container.FieldPorts)
 	return u
 }
 
@@ -2180,6 +2272,27 @@ func (u *ContainerUpsertOne) SetEnvironment(v []record.EnvVar) *ContainerUpsertO
 func (u *ContainerUpsertOne) UpdateEnvironment() *ContainerUpsertOne {
 	return u.Update(func(s *ContainerUpsert) {
 		s.UpdateEnvironment()
+	})
+}
+
+// SetPorts sets the "ports" field.
+func (u *ContainerUpsertOne) SetPorts(v []record.Port) *ContainerUpsertOne {
+	return u.Update(func(s *ContainerUpsert) {
+		s.SetPorts(v)
+	})
+}
+
+// UpdatePorts sets the "ports" field to the value that was provided on create.
+func (u *ContainerUpsertOne) UpdatePorts() *ContainerUpsertOne {
+	return u.Update(func(s *ContainerUpsert) {
+		s.UpdatePorts()
+	})
+}
+
+// ClearPorts clears the value of the "ports" field.
+func (u *ContainerUpsertOne) ClearPorts() *ContainerUpsertOne {
+	return u.Update(func(s *ContainerUpsert) {
+		s.ClearPorts()
 	})
 }
 
@@ -3132,6 +3245,27 @@ func (u *ContainerUpsertBulk) SetEnvironment(v []record.EnvVar) *ContainerUpsert
 func (u *ContainerUpsertBulk) UpdateEnvironment() *ContainerUpsertBulk {
 	return u.Update(func(s *ContainerUpsert) {
 		s.UpdateEnvironment()
+	})
+}
+
+// SetPorts sets the "ports" field.
+func (u *ContainerUpsertBulk) SetPorts(v []record.Port) *ContainerUpsertBulk {
+	return u.Update(func(s *ContainerUpsert) {
+		s.SetPorts(v)
+	})
+}
+
+// UpdatePorts sets the "ports" field to the value that was provided on create.
+func (u *ContainerUpsertBulk) UpdatePorts() *ContainerUpsertBulk {
+	return u.Update(func(s *ContainerUpsert) {
+		s.UpdatePorts()
+	})
+}
+
+// ClearPorts clears the value of the "ports" field.
+func (u *ContainerUpsertBulk) ClearPorts() *ContainerUpsertBulk {
+	return u.Update(func(s *ContainerUpsert) {
+		s.ClearPorts()
 	})
 }
 

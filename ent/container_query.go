@@ -17,21 +17,25 @@ import (
 	"github.com/mlride/mlride/ent/image"
 	"github.com/mlride/mlride/ent/mount"
 	"github.com/mlride/mlride/ent/predicate"
+	"github.com/mlride/mlride/ent/statschunk"
+	"github.com/mlride/mlride/ent/terminal"
 	"github.com/mlride/mlride/ent/user"
 )
 
 // ContainerQuery is the builder for querying Container entities.
 type ContainerQuery struct {
 	config
-	ctx        *QueryContext
-	order      []container.OrderOption
-	inters     []Interceptor
-	predicates []predicate.Container
-	withOwner  *UserQuery
-	withImage  *ImageQuery
-	withEvents *ContainerEventQuery
-	withMounts *MountQuery
-	modifiers  []func(*sql.Selector)
+	ctx             *QueryContext
+	order           []container.OrderOption
+	inters          []Interceptor
+	predicates      []predicate.Container
+	withOwner       *UserQuery
+	withImage       *ImageQuery
+	withEvents      *ContainerEventQuery
+	withMounts      *MountQuery
+	withTerminals   *TerminalQuery
+	withStatsChunks *StatsChunkQuery
+	modifiers       []func(*sql.Selector)
 	// intermediate query (i.e. traversal path).
 	sql  *sql.Selector
 	path func(context.Context) (*sql.Selector, error)
@@ -149,6 +153,50 @@ func (_q *ContainerQuery) QueryMounts() *MountQuery {
 			sqlgraph.From(container.Table, container.FieldID, selector),
 			sqlgraph.To(mount.Table, mount.FieldID),
 			sqlgraph.Edge(sqlgraph.O2M, false, container.MountsTable, container.MountsColumn),
+		)
+		fromU = sqlgraph.SetNeighbors(_q.driver.Dialect(), step)
+		return fromU, nil
+	}
+	return query
+}
+
+// QueryTerminals chains the current query on the "terminals" edge.
+func (_q *ContainerQuery) QueryTerminals() *TerminalQuery {
+	query := (&TerminalClient{config: _q.config}).Query()
+	query.path = func(ctx context.Context) (fromU *sql.Selector, err error) {
+		if err := _q.prepareQuery(ctx); err != nil {
+			return nil, err
+		}
+		selector := _q.sqlQuery(ctx)
+		if err := selector.Err(); err != nil {
+			return nil, err
+		}
+		step := sqlgraph.NewStep(
+			sqlgraph.From(container.Table, container.FieldID, selector),
+			sqlgraph.To(terminal.Table, terminal.FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, false, container.TerminalsTable, container.TerminalsColumn),
+		)
+		fromU = sqlgraph.SetNeighbors(_q.driver.Dialect(), step)
+		return fromU, nil
+	}
+	return query
+}
+
+// QueryStatsChunks chains the current query on the "stats_chunks" edge.
+func (_q *ContainerQuery) QueryStatsChunks() *StatsChunkQuery {
+	query := (&StatsChunkClient{config: _q.config}).Query()
+	query.path = func(ctx context.Context) (fromU *sql.Selector, err error) {
+		if err := _q.prepareQuery(ctx); err != nil {
+			return nil, err
+		}
+		selector := _q.sqlQuery(ctx)
+		if err := selector.Err(); err != nil {
+			return nil, err
+		}
+		step := sqlgraph.NewStep(
+			sqlgraph.From(container.Table, container.FieldID, selector),
+			sqlgraph.To(statschunk.Table, statschunk.FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, false, container.StatsChunksTable, container.StatsChunksColumn),
 		)
 		fromU = sqlgraph.SetNeighbors(_q.driver.Dialect(), step)
 		return fromU, nil
@@ -343,15 +391,17 @@ func (_q *ContainerQuery) Clone() *ContainerQuery {
 		return nil
 	}
 	return &ContainerQuery{
-		config:     _q.config,
-		ctx:        _q.ctx.Clone(),
-		order:      append([]container.OrderOption{}, _q.order...),
-		inters:     append([]Interceptor{}, _q.inters...),
-		predicates: append([]predicate.Container{}, _q.predicates...),
-		withOwner:  _q.withOwner.Clone(),
-		withImage:  _q.withImage.Clone(),
-		withEvents: _q.withEvents.Clone(),
-		withMounts: _q.withMounts.Clone(),
+		config:          _q.config,
+		ctx:             _q.ctx.Clone(),
+		order:           append([]container.OrderOption{}, _q.order...),
+		inters:          append([]Interceptor{}, _q.inters...),
+		predicates:      append([]predicate.Container{}, _q.predicates...),
+		withOwner:       _q.withOwner.Clone(),
+		withImage:       _q.withImage.Clone(),
+		withEvents:      _q.withEvents.Clone(),
+		withMounts:      _q.withMounts.Clone(),
+		withTerminals:   _q.withTerminals.Clone(),
+		withStatsChunks: _q.withStatsChunks.Clone(),
 		// clone intermediate query.
 		sql:       _q.sql.Clone(),
 		path:      _q.path,
@@ -400,6 +450,28 @@ func (_q *ContainerQuery) WithMounts(opts ...func(*MountQuery)) *ContainerQuery 
 		opt(query)
 	}
 	_q.withMounts = query
+	return _q
+}
+
+// WithTerminals tells the query-builder to eager-load the nodes that are connected to
+// the "terminals" edge. The optional arguments are used to configure the query builder of the edge.
+func (_q *ContainerQuery) WithTerminals(opts ...func(*TerminalQuery)) *ContainerQuery {
+	query := (&TerminalClient{config: _q.config}).Query()
+	for _, opt := range opts {
+		opt(query)
+	}
+	_q.withTerminals = query
+	return _q
+}
+
+// WithStatsChunks tells the query-builder to eager-load the nodes that are connected to
+// the "stats_chunks" edge. The optional arguments are used to configure the query builder of the edge.
+func (_q *ContainerQuery) WithStatsChunks(opts ...func(*StatsChunkQuery)) *ContainerQuery {
+	query := (&StatsChunkClient{config: _q.config}).Query()
+	for _, opt := range opts {
+		opt(query)
+	}
+	_q.withStatsChunks = query
 	return _q
 }
 
@@ -481,11 +553,13 @@ func (_q *ContainerQuery) sqlAll(ctx context.Context, hooks ...queryHook) ([]*Co
 	var (
 		nodes       = []*Container{}
 		_spec       = _q.querySpec()
-		loadedTypes = [4]bool{
+		loadedTypes = [6]bool{
 			_q.withOwner != nil,
 			_q.withImage != nil,
 			_q.withEvents != nil,
 			_q.withMounts != nil,
+			_q.withTerminals != nil,
+			_q.withStatsChunks != nil,
 		}
 	)
 	_spec.ScanValues = func(columns []string) ([]any, error) {
@@ -532,6 +606,20 @@ func (_q *ContainerQuery) sqlAll(ctx context.Context, hooks ...queryHook) ([]*Co
 		if err := _q.loadMounts(ctx, query, nodes,
 			func(n *Container) { n.Edges.Mounts = []*Mount{} },
 			func(n *Container, e *Mount) { n.Edges.Mounts = append(n.Edges.Mounts, e) }); err != nil {
+			return nil, err
+		}
+	}
+	if query := _q.withTerminals; query != nil {
+		if err := _q.loadTerminals(ctx, query, nodes,
+			func(n *Container) { n.Edges.Terminals = []*Terminal{} },
+			func(n *Container, e *Terminal) { n.Edges.Terminals = append(n.Edges.Terminals, e) }); err != nil {
+			return nil, err
+		}
+	}
+	if query := _q.withStatsChunks; query != nil {
+		if err := _q.loadStatsChunks(ctx, query, nodes,
+			func(n *Container) { n.Edges.StatsChunks = []*StatsChunk{} },
+			func(n *Container, e *StatsChunk) { n.Edges.StatsChunks = append(n.Edges.StatsChunks, e) }); err != nil {
 			return nil, err
 		}
 	}
@@ -641,6 +729,66 @@ func (_q *ContainerQuery) loadMounts(ctx context.Context, query *MountQuery, nod
 	}
 	query.Where(predicate.Mount(func(s *sql.Selector) {
 		s.Where(sql.InValues(s.C(container.MountsColumn), fks...))
+	}))
+	neighbors, err := query.All(ctx)
+	if err != nil {
+		return err
+	}
+	for _, n := range neighbors {
+		fk := n.ContainerID
+		node, ok := nodeids[fk]
+		if !ok {
+			return fmt.Errorf(`unexpected referenced foreign-key "container_id" returned %v for node %v`, fk, n.ID)
+		}
+		assign(node, n)
+	}
+	return nil
+}
+func (_q *ContainerQuery) loadTerminals(ctx context.Context, query *TerminalQuery, nodes []*Container, init func(*Container), assign func(*Container, *Terminal)) error {
+	fks := make([]driver.Value, 0, len(nodes))
+	nodeids := make(map[string]*Container)
+	for i := range nodes {
+		fks = append(fks, nodes[i].ID)
+		nodeids[nodes[i].ID] = nodes[i]
+		if init != nil {
+			init(nodes[i])
+		}
+	}
+	if len(query.ctx.Fields) > 0 {
+		query.ctx.AppendFieldOnce(terminal.FieldContainerID)
+	}
+	query.Where(predicate.Terminal(func(s *sql.Selector) {
+		s.Where(sql.InValues(s.C(container.TerminalsColumn), fks...))
+	}))
+	neighbors, err := query.All(ctx)
+	if err != nil {
+		return err
+	}
+	for _, n := range neighbors {
+		fk := n.ContainerID
+		node, ok := nodeids[fk]
+		if !ok {
+			return fmt.Errorf(`unexpected referenced foreign-key "container_id" returned %v for node %v`, fk, n.ID)
+		}
+		assign(node, n)
+	}
+	return nil
+}
+func (_q *ContainerQuery) loadStatsChunks(ctx context.Context, query *StatsChunkQuery, nodes []*Container, init func(*Container), assign func(*Container, *StatsChunk)) error {
+	fks := make([]driver.Value, 0, len(nodes))
+	nodeids := make(map[string]*Container)
+	for i := range nodes {
+		fks = append(fks, nodes[i].ID)
+		nodeids[nodes[i].ID] = nodes[i]
+		if init != nil {
+			init(nodes[i])
+		}
+	}
+	if len(query.ctx.Fields) > 0 {
+		query.ctx.AppendFieldOnce(statschunk.FieldContainerID)
+	}
+	query.Where(predicate.StatsChunk(func(s *sql.Selector) {
+		s.Where(sql.InValues(s.C(container.StatsChunksColumn), fks...))
 	}))
 	neighbors, err := query.All(ctx)
 	if err != nil {

@@ -17,6 +17,8 @@ import (
 	"github.com/mlride/mlride/ent/mount"
 	"github.com/mlride/mlride/ent/predicate"
 	"github.com/mlride/mlride/ent/record"
+	"github.com/mlride/mlride/ent/statschunk"
+	"github.com/mlride/mlride/ent/terminal"
 )
 
 // ContainerUpdate is the builder for updating Container entities.
@@ -421,6 +423,24 @@ func (_u *ContainerUpdate) AppendEnvironment(v []record.EnvVar) *ContainerUpdate
 	return _u
 }
 
+// SetPorts sets the "ports" field.
+func (_u *ContainerUpdate) SetPorts(v []record.Port) *ContainerUpdate {
+	_u.mutation.SetPorts(v)
+	return _u
+}
+
+// AppendPorts appends value to the "ports" field.
+func (_u *ContainerUpdate) AppendPorts(v []record.Port) *ContainerUpdate {
+	_u.mutation.AppendPorts(v)
+	return _u
+}
+
+// ClearPorts clears the value of the "ports" field.
+func (_u *ContainerUpdate) ClearPorts() *ContainerUpdate {
+	_u.mutation.ClearPorts()
+	return _u
+}
+
 // SetRestartPolicy sets the "restart_policy" field.
 func (_u *ContainerUpdate) SetRestartPolicy(v container.RestartPolicy) *ContainerUpdate {
 	_u.mutation.SetRestartPolicy(v)
@@ -759,6 +779,36 @@ func (_u *ContainerUpdate) AddMounts(v ...*Mount) *ContainerUpdate {
 	return _u.AddMountIDs(ids...)
 }
 
+// AddTerminalIDs adds the "terminals" edge to the Terminal entity by IDs.
+func (_u *ContainerUpdate) AddTerminalIDs(ids ...string) *ContainerUpdate {
+	_u.mutation.AddTerminalIDs(ids...)
+	return _u
+}
+
+// AddTerminals adds the "terminals" edges to the Terminal entity.
+func (_u *ContainerUpdate) AddTerminals(v ...*Terminal) *ContainerUpdate {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.AddTerminalIDs(ids...)
+}
+
+// AddStatsChunkIDs adds the "stats_chunks" edge to the StatsChunk entity by IDs.
+func (_u *ContainerUpdate) AddStatsChunkIDs(ids ...string) *ContainerUpdate {
+	_u.mutation.AddStatsChunkIDs(ids...)
+	return _u
+}
+
+// AddStatsChunks adds the "stats_chunks" edges to the StatsChunk entity.
+func (_u *ContainerUpdate) AddStatsChunks(v ...*StatsChunk) *ContainerUpdate {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.AddStatsChunkIDs(ids...)
+}
+
 // Mutation returns the ContainerMutation object of the builder.
 func (_u *ContainerUpdate) Mutation() *ContainerMutation {
 	return _u.mutation
@@ -804,6 +854,48 @@ func (_u *ContainerUpdate) RemoveMounts(v ...*Mount) *ContainerUpdate {
 		ids[i] = v[i].ID
 	}
 	return _u.RemoveMountIDs(ids...)
+}
+
+// ClearTerminals clears all "terminals" edges to the Terminal entity.
+func (_u *ContainerUpdate) ClearTerminals() *ContainerUpdate {
+	_u.mutation.ClearTerminals()
+	return _u
+}
+
+// RemoveTerminalIDs removes the "terminals" edge to Terminal entities by IDs.
+func (_u *ContainerUpdate) RemoveTerminalIDs(ids ...string) *ContainerUpdate {
+	_u.mutation.RemoveTerminalIDs(ids...)
+	return _u
+}
+
+// RemoveTerminals removes "terminals" edges to Terminal entities.
+func (_u *ContainerUpdate) RemoveTerminals(v ...*Terminal) *ContainerUpdate {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.RemoveTerminalIDs(ids...)
+}
+
+// ClearStatsChunks clears all "stats_chunks" edges to the StatsChunk entity.
+func (_u *ContainerUpdate) ClearStatsChunks() *ContainerUpdate {
+	_u.mutation.ClearStatsChunks()
+	return _u
+}
+
+// RemoveStatsChunkIDs removes the "stats_chunks" edge to StatsChunk entities by IDs.
+func (_u *ContainerUpdate) RemoveStatsChunkIDs(ids ...string) *ContainerUpdate {
+	_u.mutation.RemoveStatsChunkIDs(ids...)
+	return _u
+}
+
+// RemoveStatsChunks removes "stats_chunks" edges to StatsChunk entities.
+func (_u *ContainerUpdate) RemoveStatsChunks(v ...*StatsChunk) *ContainerUpdate {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.RemoveStatsChunkIDs(ids...)
 }
 
 // Save executes the query and returns the number of nodes affected by the update operation.
@@ -1007,6 +1099,17 @@ func (_u *ContainerUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 			sqljson.Append(u, container.FieldEnvironment, value)
 		})
 	}
+	if value, ok := _u.mutation.Ports(); ok {
+		_spec.SetField(container.FieldPorts, field.TypeJSON, value)
+	}
+	if value, ok := _u.mutation.AppendedPorts(); ok {
+		_spec.AddModifier(func(u *sql.UpdateBuilder) {
+			sqljson.Append(u, container.FieldPorts, value)
+		})
+	}
+	if _u.mutation.PortsCleared() {
+		_spec.ClearField(container.FieldPorts, field.TypeJSON)
+	}
 	if value, ok := _u.mutation.RestartPolicy(); ok {
 		_spec.SetField(container.FieldRestartPolicy, field.TypeEnum, value)
 	}
@@ -1188,6 +1291,96 @@ func (_u *ContainerUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 			Bidi:    false,
 			Target: &sqlgraph.EdgeTarget{
 				IDSpec: sqlgraph.NewFieldSpec(mount.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
+	}
+	if _u.mutation.TerminalsCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   container.TerminalsTable,
+			Columns: []string{container.TerminalsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(terminal.FieldID, field.TypeString),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.RemovedTerminalsIDs(); len(nodes) > 0 && !_u.mutation.TerminalsCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   container.TerminalsTable,
+			Columns: []string{container.TerminalsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(terminal.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.TerminalsIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   container.TerminalsTable,
+			Columns: []string{container.TerminalsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(terminal.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
+	}
+	if _u.mutation.StatsChunksCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   container.StatsChunksTable,
+			Columns: []string{container.StatsChunksColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(statschunk.FieldID, field.TypeString),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.RemovedStatsChunksIDs(); len(nodes) > 0 && !_u.mutation.StatsChunksCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   container.StatsChunksTable,
+			Columns: []string{container.StatsChunksColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(statschunk.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.StatsChunksIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   container.StatsChunksTable,
+			Columns: []string{container.StatsChunksColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(statschunk.FieldID, field.TypeString),
 			},
 		}
 		for _, k := range nodes {
@@ -1605,6 +1798,24 @@ func (_u *ContainerUpdateOne) AppendEnvironment(v []record.EnvVar) *ContainerUpd
 	return _u
 }
 
+// SetPorts sets the "ports" field.
+func (_u *ContainerUpdateOne) SetPorts(v []record.Port) *ContainerUpdateOne {
+	_u.mutation.SetPorts(v)
+	return _u
+}
+
+// AppendPorts appends value to the "ports" field.
+func (_u *ContainerUpdateOne) AppendPorts(v []record.Port) *ContainerUpdateOne {
+	_u.mutation.AppendPorts(v)
+	return _u
+}
+
+// ClearPorts clears the value of the "ports" field.
+func (_u *ContainerUpdateOne) ClearPorts() *ContainerUpdateOne {
+	_u.mutation.ClearPorts()
+	return _u
+}
+
 // SetRestartPolicy sets the "restart_policy" field.
 func (_u *ContainerUpdateOne) SetRestartPolicy(v container.RestartPolicy) *ContainerUpdateOne {
 	_u.mutation.SetRestartPolicy(v)
@@ -1943,6 +2154,36 @@ func (_u *ContainerUpdateOne) AddMounts(v ...*Mount) *ContainerUpdateOne {
 	return _u.AddMountIDs(ids...)
 }
 
+// AddTerminalIDs adds the "terminals" edge to the Terminal entity by IDs.
+func (_u *ContainerUpdateOne) AddTerminalIDs(ids ...string) *ContainerUpdateOne {
+	_u.mutation.AddTerminalIDs(ids...)
+	return _u
+}
+
+// AddTerminals adds the "terminals" edges to the Terminal entity.
+func (_u *ContainerUpdateOne) AddTerminals(v ...*Terminal) *ContainerUpdateOne {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.AddTerminalIDs(ids...)
+}
+
+// AddStatsChunkIDs adds the "stats_chunks" edge to the StatsChunk entity by IDs.
+func (_u *ContainerUpdateOne) AddStatsChunkIDs(ids ...string) *ContainerUpdateOne {
+	_u.mutation.AddStatsChunkIDs(ids...)
+	return _u
+}
+
+// AddStatsChunks adds the "stats_chunks" edges to the StatsChunk entity.
+func (_u *ContainerUpdateOne) AddStatsChunks(v ...*StatsChunk) *ContainerUpdateOne {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.AddStatsChunkIDs(ids...)
+}
+
 // Mutation returns the ContainerMutation object of the builder.
 func (_u *ContainerUpdateOne) Mutation() *ContainerMutation {
 	return _u.mutation
@@ -1988,6 +2229,48 @@ func (_u *ContainerUpdateOne) RemoveMounts(v ...*Mount) *ContainerUpdateOne {
 		ids[i] = v[i].ID
 	}
 	return _u.RemoveMountIDs(ids...)
+}
+
+// ClearTerminals clears all "terminals" edges to the Terminal entity.
+func (_u *ContainerUpdateOne) ClearTerminals() *ContainerUpdateOne {
+	_u.mutation.ClearTerminals()
+	return _u
+}
+
+// RemoveTerminalIDs removes the "terminals" edge to Terminal entities by IDs.
+func (_u *ContainerUpdateOne) RemoveTerminalIDs(ids ...string) *ContainerUpdateOne {
+	_u.mutation.RemoveTerminalIDs(ids...)
+	return _u
+}
+
+// RemoveTerminals removes "terminals" edges to Terminal entities.
+func (_u *ContainerUpdateOne) RemoveTerminals(v ...*Terminal) *ContainerUpdateOne {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.RemoveTerminalIDs(ids...)
+}
+
+// ClearStatsChunks clears all "stats_chunks" edges to the StatsChunk entity.
+func (_u *ContainerUpdateOne) ClearStatsChunks() *ContainerUpdateOne {
+	_u.mutation.ClearStatsChunks()
+	return _u
+}
+
+// RemoveStatsChunkIDs removes the "stats_chunks" edge to StatsChunk entities by IDs.
+func (_u *ContainerUpdateOne) RemoveStatsChunkIDs(ids ...string) *ContainerUpdateOne {
+	_u.mutation.RemoveStatsChunkIDs(ids...)
+	return _u
+}
+
+// RemoveStatsChunks removes "stats_chunks" edges to StatsChunk entities.
+func (_u *ContainerUpdateOne) RemoveStatsChunks(v ...*StatsChunk) *ContainerUpdateOne {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.RemoveStatsChunkIDs(ids...)
 }
 
 // Where appends a list predicates to the ContainerUpdate builder.
@@ -2221,6 +2504,17 @@ func (_u *ContainerUpdateOne) sqlSave(ctx context.Context) (_node *Container, er
 			sqljson.Append(u, container.FieldEnvironment, value)
 		})
 	}
+	if value, ok := _u.mutation.Ports(); ok {
+		_spec.SetField(container.FieldPorts, field.TypeJSON, value)
+	}
+	if value, ok := _u.mutation.AppendedPorts(); ok {
+		_spec.AddModifier(func(u *sql.UpdateBuilder) {
+			sqljson.Append(u, container.FieldPorts, value)
+		})
+	}
+	if _u.mutation.PortsCleared() {
+		_spec.ClearField(container.FieldPorts, field.TypeJSON)
+	}
 	if value, ok := _u.mutation.RestartPolicy(); ok {
 		_spec.SetField(container.FieldRestartPolicy, field.TypeEnum, value)
 	}
@@ -2402,6 +2696,96 @@ func (_u *ContainerUpdateOne) sqlSave(ctx context.Context) (_node *Container, er
 			Bidi:    false,
 			Target: &sqlgraph.EdgeTarget{
 				IDSpec: sqlgraph.NewFieldSpec(mount.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
+	}
+	if _u.mutation.TerminalsCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   container.TerminalsTable,
+			Columns: []string{container.TerminalsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(terminal.FieldID, field.TypeString),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.RemovedTerminalsIDs(); len(nodes) > 0 && !_u.mutation.TerminalsCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   container.TerminalsTable,
+			Columns: []string{container.TerminalsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(terminal.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.TerminalsIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   container.TerminalsTable,
+			Columns: []string{container.TerminalsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(terminal.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
+	}
+	if _u.mutation.StatsChunksCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   container.StatsChunksTable,
+			Columns: []string{container.StatsChunksColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(statschunk.FieldID, field.TypeString),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.RemovedStatsChunksIDs(); len(nodes) > 0 && !_u.mutation.StatsChunksCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   container.StatsChunksTable,
+			Columns: []string{container.StatsChunksColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(statschunk.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.StatsChunksIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   container.StatsChunksTable,
+			Columns: []string{container.StatsChunksColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(statschunk.FieldID, field.TypeString),
 			},
 		}
 		for _, k := range nodes {

@@ -19,11 +19,15 @@ import (
 	"github.com/mlride/mlride/ent/device"
 	"github.com/mlride/mlride/ent/host"
 	"github.com/mlride/mlride/ent/image"
+	"github.com/mlride/mlride/ent/imageline"
+	"github.com/mlride/mlride/ent/imageshare"
 	"github.com/mlride/mlride/ent/invitation"
 	"github.com/mlride/mlride/ent/mount"
 	"github.com/mlride/mlride/ent/quota"
 	"github.com/mlride/mlride/ent/quotarequest"
 	"github.com/mlride/mlride/ent/session"
+	"github.com/mlride/mlride/ent/statschunk"
+	"github.com/mlride/mlride/ent/terminal"
 	"github.com/mlride/mlride/ent/usagerecord"
 	"github.com/mlride/mlride/ent/user"
 	"github.com/mlride/mlride/ent/volume"
@@ -94,11 +98,15 @@ func checkColumn(t, c string) error {
 			device.Table:         device.ValidColumn,
 			host.Table:           host.ValidColumn,
 			image.Table:          image.ValidColumn,
+			imageline.Table:      imageline.ValidColumn,
+			imageshare.Table:     imageshare.ValidColumn,
 			invitation.Table:     invitation.ValidColumn,
 			mount.Table:          mount.ValidColumn,
 			quota.Table:          quota.ValidColumn,
 			quotarequest.Table:   quotarequest.ValidColumn,
 			session.Table:        session.ValidColumn,
+			statschunk.Table:     statschunk.ValidColumn,
+			terminal.Table:       terminal.ValidColumn,
 			usagerecord.Table:    usagerecord.ValidColumn,
 			user.Table:           user.ValidColumn,
 			volume.Table:         volume.ValidColumn,

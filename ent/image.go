@@ -3,6 +3,7 @@
 package ent
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 	"time"
@@ -49,6 +50,24 @@ type Image struct {
 	MinMemory record.Bytes `json:"min_memory,omitempty"`
 	// MinGpu holds the value of the "min_gpu" field.
 	MinGpu int `json:"min_gpu,omitempty"`
+	// The registry's tag has moved on since, as last looked.
+	UpdateAvailable bool `json:"update_available,omitempty"`
+	// What a build began from, normalised, where it is a reference.
+	BaseReference *string `json:"base_reference,omitempty"`
+	// The registry's digest of that, as the build had it.
+	BaseDigest *string `json:"base_digest,omitempty"`
+	// When the registry was last asked for the tag's digest.
+	CheckedAt *time.Time `json:"checked_at,omitempty"`
+	// What it is built from; none unless it is built.
+	Dockerfile *string `json:"dockerfile,omitempty"`
+	// What the form said that the Dockerfile was made from.
+	Form *record.BuildForm `json:"form,omitempty"`
+	// What it is made of, newest first.
+	Layers []record.Layer `json:"layers,omitempty"`
+	// The container that it was saved from; it may be gone.
+	CommittedFromID *string `json:"committed_from_id,omitempty"`
+	// When a container was last made or started of it.
+	LastUsedAt *time.Time `json:"last_used_at,omitempty"`
 	// CreatedAt holds the value of the "created_at" field.
 	CreatedAt time.Time `json:"created_at,omitempty"`
 	// Edges holds the relations/edges for other nodes in the graph.
@@ -63,9 +82,13 @@ type ImageEdges struct {
 	Owner *User `json:"owner,omitempty"`
 	// Containers holds the value of the containers edge.
 	Containers []*Container `json:"containers,omitempty"`
+	// Shares holds the value of the shares edge.
+	Shares []*ImageShare `json:"shares,omitempty"`
+	// Lines holds the value of the lines edge.
+	Lines []*ImageLine `json:"lines,omitempty"`
 	// loadedTypes holds the information for reporting if a
 	// type was loaded (or requested) in eager-loading or not.
-	loadedTypes [2]bool
+	loadedTypes [4]bool
 }
 
 // OwnerOrErr returns the Owner value or an error if the edge
@@ -88,18 +111,38 @@ func (e ImageEdges) ContainersOrErr() ([]*Container, error) {
 	return nil, &NotLoadedError{edge: "containers"}
 }
 
+// SharesOrErr returns the Shares value or an error if the edge
+// was not loaded in eager-loading.
+func (e ImageEdges) SharesOrErr() ([]*ImageShare, error) {
+	if e.loadedTypes[2] {
+		return e.Shares, nil
+	}
+	return nil, &NotLoadedError{edge: "shares"}
+}
+
+// LinesOrErr returns the Lines value or an error if the edge
+// was not loaded in eager-loading.
+func (e ImageEdges) LinesOrErr() ([]*ImageLine, error) {
+	if e.loadedTypes[3] {
+		return e.Lines, nil
+	}
+	return nil, &NotLoadedError{edge: "lines"}
+}
+
 // scanValues returns the types for scanning values from sql.Rows.
 func (*Image) scanValues(columns []string) ([]any, error) {
 	values := make([]any, len(columns))
 	for i := range columns {
 		switch columns[i] {
-		case image.FieldPreferSlim, image.FieldUsedFallback:
+		case image.FieldForm, image.FieldLayers:
+			values[i] = new([]byte)
+		case image.FieldPreferSlim, image.FieldUsedFallback, image.FieldUpdateAvailable:
 			values[i] = new(sql.NullBool)
 		case image.FieldSize, image.FieldMinCPU, image.FieldMinMemory, image.FieldMinGpu:
 			values[i] = new(sql.NullInt64)
-		case image.FieldID, image.FieldOwnerID, image.FieldReference, image.FieldRequestedReference, image.FieldDigest, image.FieldEngineID, image.FieldSource, image.FieldStatus, image.FieldStatusMessage, image.FieldVisibility:
+		case image.FieldID, image.FieldOwnerID, image.FieldReference, image.FieldRequestedReference, image.FieldDigest, image.FieldEngineID, image.FieldSource, image.FieldStatus, image.FieldStatusMessage, image.FieldVisibility, image.FieldBaseReference, image.FieldBaseDigest, image.FieldDockerfile, image.FieldCommittedFromID:
 			values[i] = new(sql.NullString)
-		case image.FieldCreatedAt:
+		case image.FieldCheckedAt, image.FieldLastUsedAt, image.FieldCreatedAt:
 			values[i] = new(sql.NullTime)
 		default:
 			values[i] = new(sql.UnknownType)
@@ -217,6 +260,70 @@ func (_m *Image) assignValues(columns []string, values []any) error {
 			} else if value.Valid {
 				_m.MinGpu = int(value.Int64)
 			}
+		case image.FieldUpdateAvailable:
+			if value, ok := values[i].(*sql.NullBool); !ok {
+				return fmt.Errorf("unexpected type %T for field update_available", values[i])
+			} else if value.Valid {
+				_m.UpdateAvailable = value.Bool
+			}
+		case image.FieldBaseReference:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field base_reference", values[i])
+			} else if value.Valid {
+				_m.BaseReference = new(string)
+				*_m.BaseReference = value.String
+			}
+		case image.FieldBaseDigest:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field base_digest", values[i])
+			} else if value.Valid {
+				_m.BaseDigest = new(string)
+				*_m.BaseDigest = value.String
+			}
+		case image.FieldCheckedAt:
+			if value, ok := values[i].(*sql.NullTime); !ok {
+				return fmt.Errorf("unexpected type %T for field checked_at", values[i])
+			} else if value.Valid {
+				_m.CheckedAt = new(time.Time)
+				*_m.CheckedAt = value.Time
+			}
+		case image.FieldDockerfile:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field dockerfile", values[i])
+			} else if value.Valid {
+				_m.Dockerfile = new(string)
+				*_m.Dockerfile = value.String
+			}
+		case image.FieldForm:
+			if value, ok := values[i].(*[]byte); !ok {
+				return fmt.Errorf("unexpected type %T for field form", values[i])
+			} else if value != nil && len(*value) > 0 {
+				if err := json.Unmarshal(*value, &_m.Form); err != nil {
+					return fmt.Errorf("unmarshal field form: %w", err)
+				}
+			}
+		case image.FieldLayers:
+			if value, ok := values[i].(*[]byte); !ok {
+				return fmt.Errorf("unexpected type %T for field layers", values[i])
+			} else if value != nil && len(*value) > 0 {
+				if err := json.Unmarshal(*value, &_m.Layers); err != nil {
+					return fmt.Errorf("unmarshal field layers: %w", err)
+				}
+			}
+		case image.FieldCommittedFromID:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field committed_from_id", values[i])
+			} else if value.Valid {
+				_m.CommittedFromID = new(string)
+				*_m.CommittedFromID = value.String
+			}
+		case image.FieldLastUsedAt:
+			if value, ok := values[i].(*sql.NullTime); !ok {
+				return fmt.Errorf("unexpected type %T for field last_used_at", values[i])
+			} else if value.Valid {
+				_m.LastUsedAt = new(time.Time)
+				*_m.LastUsedAt = value.Time
+			}
 		case image.FieldCreatedAt:
 			if value, ok := values[i].(*sql.NullTime); !ok {
 				return fmt.Errorf("unexpected type %T for field created_at", values[i])
@@ -244,6 +351,16 @@ func (_m *Image) QueryOwner() *UserQuery {
 // QueryContainers queries the "containers" edge of the Image entity.
 func (_m *Image) QueryContainers() *ContainerQuery {
 	return NewImageClient(_m.config).QueryContainers(_m)
+}
+
+// QueryShares queries the "shares" edge of the Image entity.
+func (_m *Image) QueryShares() *ImageShareQuery {
+	return NewImageClient(_m.config).QueryShares(_m)
+}
+
+// QueryLines queries the "lines" edge of the Image entity.
+func (_m *Image) QueryLines() *ImageLineQuery {
+	return NewImageClient(_m.config).QueryLines(_m)
 }
 
 // Update returns a builder for updating this Image.
@@ -323,6 +440,45 @@ func (_m *Image) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("min_gpu=")
 	builder.WriteString(fmt.Sprintf("%v", _m.MinGpu))
+	builder.WriteString(", ")
+	builder.WriteString("update_available=")
+	builder.WriteString(fmt.Sprintf("%v", _m.UpdateAvailable))
+	builder.WriteString(", ")
+	if v := _m.BaseReference; v != nil {
+		builder.WriteString("base_reference=")
+		builder.WriteString(*v)
+	}
+	builder.WriteString(", ")
+	if v := _m.BaseDigest; v != nil {
+		builder.WriteString("base_digest=")
+		builder.WriteString(*v)
+	}
+	builder.WriteString(", ")
+	if v := _m.CheckedAt; v != nil {
+		builder.WriteString("checked_at=")
+		builder.WriteString(v.Format(time.ANSIC))
+	}
+	builder.WriteString(", ")
+	if v := _m.Dockerfile; v != nil {
+		builder.WriteString("dockerfile=")
+		builder.WriteString(*v)
+	}
+	builder.WriteString(", ")
+	builder.WriteString("form=")
+	builder.WriteString(fmt.Sprintf("%v", _m.Form))
+	builder.WriteString(", ")
+	builder.WriteString("layers=")
+	builder.WriteString(fmt.Sprintf("%v", _m.Layers))
+	builder.WriteString(", ")
+	if v := _m.CommittedFromID; v != nil {
+		builder.WriteString("committed_from_id=")
+		builder.WriteString(*v)
+	}
+	builder.WriteString(", ")
+	if v := _m.LastUsedAt; v != nil {
+		builder.WriteString("last_used_at=")
+		builder.WriteString(v.Format(time.ANSIC))
+	}
 	builder.WriteString(", ")
 	builder.WriteString("created_at=")
 	builder.WriteString(_m.CreatedAt.Format(time.ANSIC))

@@ -14,6 +14,8 @@ import (
 	"entgo.io/ent/schema/field"
 	"github.com/mlride/mlride/ent/container"
 	"github.com/mlride/mlride/ent/image"
+	"github.com/mlride/mlride/ent/imageline"
+	"github.com/mlride/mlride/ent/imageshare"
 	"github.com/mlride/mlride/ent/record"
 	"github.com/mlride/mlride/ent/user"
 )
@@ -212,6 +214,116 @@ func (_c *ImageCreate) SetNillableMinGpu(v *int) *ImageCreate {
 	return _c
 }
 
+// SetUpdateAvailable sets the "update_available" field.
+func (_c *ImageCreate) SetUpdateAvailable(v bool) *ImageCreate {
+	_c.mutation.SetUpdateAvailable(v)
+	return _c
+}
+
+// SetNillableUpdateAvailable sets the "update_available" field if the given value is not nil.
+func (_c *ImageCreate) SetNillableUpdateAvailable(v *bool) *ImageCreate {
+	if v != nil {
+		_c.SetUpdateAvailable(*v)
+	}
+	return _c
+}
+
+// SetBaseReference sets the "base_reference" field.
+func (_c *ImageCreate) SetBaseReference(v string) *ImageCreate {
+	_c.mutation.SetBaseReference(v)
+	return _c
+}
+
+// SetNillableBaseReference sets the "base_reference" field if the given value is not nil.
+func (_c *ImageCreate) SetNillableBaseReference(v *string) *ImageCreate {
+	if v != nil {
+		_c.SetBaseReference(*v)
+	}
+	return _c
+}
+
+// SetBaseDigest sets the "base_digest" field.
+func (_c *ImageCreate) SetBaseDigest(v string) *ImageCreate {
+	_c.mutation.SetBaseDigest(v)
+	return _c
+}
+
+// SetNillableBaseDigest sets the "base_digest" field if the given value is not nil.
+func (_c *ImageCreate) SetNillableBaseDigest(v *string) *ImageCreate {
+	if v != nil {
+		_c.SetBaseDigest(*v)
+	}
+	return _c
+}
+
+// SetCheckedAt sets the "checked_at" field.
+func (_c *ImageCreate) SetCheckedAt(v time.Time) *ImageCreate {
+	_c.mutation.SetCheckedAt(v)
+	return _c
+}
+
+// SetNillableCheckedAt sets the "checked_at" field if the given value is not nil.
+func (_c *ImageCreate) SetNillableCheckedAt(v *time.Time) *ImageCreate {
+	if v != nil {
+		_c.SetCheckedAt(*v)
+	}
+	return _c
+}
+
+// SetDockerfile sets the "dockerfile" field.
+func (_c *ImageCreate) SetDockerfile(v string) *ImageCreate {
+	_c.mutation.SetDockerfile(v)
+	return _c
+}
+
+// SetNillableDockerfile sets the "dockerfile" field if the given value is not nil.
+func (_c *ImageCreate) SetNillableDockerfile(v *string) *ImageCreate {
+	if v != nil {
+		_c.SetDockerfile(*v)
+	}
+	return _c
+}
+
+// SetForm sets the "form" field.
+func (_c *ImageCreate) SetForm(v *record.BuildForm) *ImageCreate {
+	_c.mutation.SetForm(v)
+	return _c
+}
+
+// SetLayers sets the "layers" field.
+func (_c *ImageCreate) SetLayers(v []record.Layer) *ImageCreate {
+	_c.mutation.SetLayers(v)
+	return _c
+}
+
+// SetCommittedFromID sets the "committed_from_id" field.
+func (_c *ImageCreate) SetCommittedFromID(v string) *ImageCreate {
+	_c.mutation.SetCommittedFromID(v)
+	return _c
+}
+
+// SetNillableCommittedFromID sets the "committed_from_id" field if the given value is not nil.
+func (_c *ImageCreate) SetNillableCommittedFromID(v *string) *ImageCreate {
+	if v != nil {
+		_c.SetCommittedFromID(*v)
+	}
+	return _c
+}
+
+// SetLastUsedAt sets the "last_used_at" field.
+func (_c *ImageCreate) SetLastUsedAt(v time.Time) *ImageCreate {
+	_c.mutation.SetLastUsedAt(v)
+	return _c
+}
+
+// SetNillableLastUsedAt sets the "last_used_at" field if the given value is not nil.
+func (_c *ImageCreate) SetNillableLastUsedAt(v *time.Time) *ImageCreate {
+	if v != nil {
+		_c.SetLastUsedAt(*v)
+	}
+	return _c
+}
+
 // SetCreatedAt sets the "created_at" field.
 func (_c *ImageCreate) SetCreatedAt(v time.Time) *ImageCreate {
 	_c.mutation.SetCreatedAt(v)
@@ -258,6 +370,36 @@ func (_c *ImageCreate) AddContainers(v ...*Container) *ImageCreate {
 		ids[i] = v[i].ID
 	}
 	return _c.AddContainerIDs(ids...)
+}
+
+// AddShareIDs adds the "shares" edge to the ImageShare entity by IDs.
+func (_c *ImageCreate) AddShareIDs(ids ...string) *ImageCreate {
+	_c.mutation.AddShareIDs(ids...)
+	return _c
+}
+
+// AddShares adds the "shares" edges to the ImageShare entity.
+func (_c *ImageCreate) AddShares(v ...*ImageShare) *ImageCreate {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _c.AddShareIDs(ids...)
+}
+
+// AddLineIDs adds the "lines" edge to the ImageLine entity by IDs.
+func (_c *ImageCreate) AddLineIDs(ids ...string) *ImageCreate {
+	_c.mutation.AddLineIDs(ids...)
+	return _c
+}
+
+// AddLines adds the "lines" edges to the ImageLine entity.
+func (_c *ImageCreate) AddLines(v ...*ImageLine) *ImageCreate {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _c.AddLineIDs(ids...)
 }
 
 // Mutation returns the ImageMutation object of the builder.
@@ -323,6 +465,10 @@ func (_c *ImageCreate) defaults() {
 		v := image.DefaultMinGpu
 		_c.mutation.SetMinGpu(v)
 	}
+	if _, ok := _c.mutation.UpdateAvailable(); !ok {
+		v := image.DefaultUpdateAvailable
+		_c.mutation.SetUpdateAvailable(v)
+	}
 	if _, ok := _c.mutation.CreatedAt(); !ok {
 		v := image.DefaultCreatedAt()
 		_c.mutation.SetCreatedAt(v)
@@ -379,6 +525,9 @@ func (_c *ImageCreate) check() error {
 	}
 	if _, ok := _c.mutation.MinGpu(); !ok {
 		return &ValidationError{Name: "min_gpu", err: errors.New(`ent: missing required field "Image.min_gpu"`)}
+	}
+	if _, ok := _c.mutation.UpdateAvailable(); !ok {
+		return &ValidationError{Name: "update_available", err: errors.New(`ent: missing required field "Image.update_available"`)}
 	}
 	if _, ok := _c.mutation.CreatedAt(); !ok {
 		return &ValidationError{Name: "created_at", err: errors.New(`ent: missing required field "Image.created_at"`)}
@@ -475,6 +624,42 @@ func (_c *ImageCreate) createSpec() (*Image, *sqlgraph.CreateSpec) {
 		_spec.SetField(image.FieldMinGpu, field.TypeInt, value)
 		_node.MinGpu = value
 	}
+	if value, ok := _c.mutation.UpdateAvailable(); ok {
+		_spec.SetField(image.FieldUpdateAvailable, field.TypeBool, value)
+		_node.UpdateAvailable = value
+	}
+	if value, ok := _c.mutation.BaseReference(); ok {
+		_spec.SetField(image.FieldBaseReference, field.TypeString, value)
+		_node.BaseReference = &value
+	}
+	if value, ok := _c.mutation.BaseDigest(); ok {
+		_spec.SetField(image.FieldBaseDigest, field.TypeString, value)
+		_node.BaseDigest = &value
+	}
+	if value, ok := _c.mutation.CheckedAt(); ok {
+		_spec.SetField(image.FieldCheckedAt, field.TypeTime, value)
+		_node.CheckedAt = &value
+	}
+	if value, ok := _c.mutation.Dockerfile(); ok {
+		_spec.SetField(image.FieldDockerfile, field.TypeString, value)
+		_node.Dockerfile = &value
+	}
+	if value, ok := _c.mutation.Form(); ok {
+		_spec.SetField(image.FieldForm, field.TypeJSON, value)
+		_node.Form = value
+	}
+	if value, ok := _c.mutation.Layers(); ok {
+		_spec.SetField(image.FieldLayers, field.TypeJSON, value)
+		_node.Layers = value
+	}
+	if value, ok := _c.mutation.CommittedFromID(); ok {
+		_spec.SetField(image.FieldCommittedFromID, field.TypeString, value)
+		_node.CommittedFromID = &value
+	}
+	if value, ok := _c.mutation.LastUsedAt(); ok {
+		_spec.SetField(image.FieldLastUsedAt, field.TypeTime, value)
+		_node.LastUsedAt = &value
+	}
 	if value, ok := _c.mutation.CreatedAt(); ok {
 		_spec.SetField(image.FieldCreatedAt, field.TypeTime, value)
 		_node.CreatedAt = value
@@ -505,6 +690,38 @@ func (_c *ImageCreate) createSpec() (*Image, *sqlgraph.CreateSpec) {
 			Bidi:    false,
 			Target: &sqlgraph.EdgeTarget{
 				IDSpec: sqlgraph.NewFieldSpec(container.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges = append(_spec.Edges, edge)
+	}
+	if nodes := _c.mutation.SharesIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   image.SharesTable,
+			Columns: []string{image.SharesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(imageshare.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges = append(_spec.Edges, edge)
+	}
+	if nodes := _c.mutation.LinesIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   image.LinesTable,
+			Columns: []string{image.LinesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(imageline.FieldID, field.TypeString),
 			},
 		}
 		for _, k := range nodes {
@@ -768,6 +985,144 @@ func (u *ImageUpsert) AddMinGpu(v int) *ImageUpsert {
 	return u
 }
 
+// SetUpdateAvailable sets the "update_available" field.
+func (u *ImageUpsert) SetUpdateAvailable(v bool) *ImageUpsert {
+	u.Set(image.FieldUpdateAvailable, v)
+	return u
+}
+
+// UpdateUpdateAvailable sets the "update_available" field to the value that was provided on create.
+func (u *ImageUpsert) UpdateUpdateAvailable() *ImageUpsert {
+	u.SetExcluded(image.FieldUpdateAvailable)
+	return u
+}
+
+// SetBaseReference sets the "base_reference" field.
+func (u *ImageUpsert) SetBaseReference(v string) *ImageUpsert {
+	u.Set(image.FieldBaseReference, v)
+	return u
+}
+
+// UpdateBaseReference sets the "base_reference" field to the value that was provided on create.
+func (u *ImageUpsert) UpdateBaseReference() *ImageUpsert {
+	u.SetExcluded(image.FieldBaseReference)
+	return u
+}
+
+// ClearBaseReference clears the value of the "base_reference" field.
+func (u *ImageUpsert) ClearBaseReference() *ImageUpsert {
+	u.SetNull(image.FieldBaseReference)
+	return u
+}
+
+// SetBaseDigest sets the "base_digest" field.
+func (u *ImageUpsert) SetBaseDigest(v string) *ImageUpsert {
+	u.Set(image.FieldBaseDigest, v)
+	return u
+}
+
+// UpdateBaseDigest sets the "base_digest" field to the value that was provided on create.
+func (u *ImageUpsert) UpdateBaseDigest() *ImageUpsert {
+	u.SetExcluded(image.FieldBaseDigest)
+	return u
+}
+
+// ClearBaseDigest clears the value of the "base_digest" field.
+func (u *ImageUpsert) ClearBaseDigest() *ImageUpsert {
+	u.SetNull(image.FieldBaseDigest)
+	return u
+}
+
+// SetCheckedAt sets the "checked_at" field.
+func (u *ImageUpsert) SetCheckedAt(v time.Time) *ImageUpsert {
+	u.Set(image.FieldCheckedAt, v)
+	return u
+}
+
+// UpdateCheckedAt sets the "checked_at" field to the value that was provided on create.
+func (u *ImageUpsert) UpdateCheckedAt() *ImageUpsert {
+	u.SetExcluded(image.FieldCheckedAt)
+	return u
+}
+
+// ClearCheckedAt clears the value of the "checked_at" field.
+func (u *ImageUpsert) ClearCheckedAt() *ImageUpsert {
+	u.SetNull(image.FieldCheckedAt)
+	return u
+}
+
+// SetDockerfile sets the "dockerfile" field.
+func (u *ImageUpsert) SetDockerfile(v string) *ImageUpsert {
+	u.Set(image.FieldDockerfile, v)
+	return u
+}
+
+// UpdateDockerfile sets the "dockerfile" field to the value that was provided on create.
+func (u *ImageUpsert) UpdateDockerfile() *ImageUpsert {
+	u.SetExcluded(image.FieldDockerfile)
+	return u
+}
+
+// ClearDockerfile clears the value of the "dockerfile" field.
+func (u *ImageUpsert) ClearDockerfile() *ImageUpsert {
+	u.SetNull(image.FieldDockerfile)
+	return u
+}
+
+// SetForm sets the "form" field.
+func (u *ImageUpsert) SetForm(v *record.BuildForm) *ImageUpsert {
+	u.Set(image.FieldForm, v)
+	return u
+}
+
+// UpdateForm sets the "form" field to the value that was provided on create.
+func (u *ImageUpsert) UpdateForm() *ImageUpsert {
+	u.SetExcluded(image.FieldForm)
+	return u
+}
+
+// ClearForm clears the value of the "form" field.
+func (u *ImageUpsert) ClearForm() *ImageUpsert {
+	u.SetNull(image.FieldForm)
+	return u
+}
+
+// SetLayers sets the "layers" field.
+func (u *ImageUpsert) SetLayers(v []record.Layer) *ImageUpsert {
+	u.Set(image.FieldLayers, v)
+	return u
+}
+
+// UpdateLayers sets the "layers" field to the value that was provided on create.
+func (u *ImageUpsert) UpdateLayers() *ImageUpsert {
+	u.SetExcluded(image.FieldLayers)
+	return u
+}
+
+// ClearLayers clears the value of the "layers" field.
+func (u *ImageUpsert) ClearLayers() *ImageUpsert {
+	u.SetNull(image.FieldLayers)
+	return u
+}
+
+// SetLastUsedAt sets the "last_used_at" field.
+func (u *ImageUpsert) SetLastUsedAt(v time.Time) *ImageUpsert {
+	u.Set(image.FieldLastUsedAt, v)
+	return u
+}
+
+// UpdateLastUsedAt sets the "last_used_at" field to the value that was provided on create.
+func (u *ImageUpsert) UpdateLastUsedAt() *ImageUpsert {
+	u.SetExcluded(image.FieldLastUsedAt)
+	return u
+}
+
+// ClearLastUsedAt clears the value of the "last_used_at" field.
+func (u *ImageUpsert) ClearLastUsedAt() *ImageUpsert {
+	u.SetNull(image.FieldLastUsedAt)
+	return u
+}
+
 // UpdateNewValues updates the mutable fields using the new values that were set on create except the ID field.
 // Using this option is equivalent to using:
 //
@@ -790,6 +1145,9 @@ func (u *ImageUpsertOne) UpdateNewValues() *ImageUpsertOne {
 		}
 		if _, exists := u.create.mutation.RequestedReference(); exists {
 			s.SetIgnore(image.FieldRequestedReference)
+		}
+		if _, exists := u.create.mutation.CommittedFromID(); exists {
+			s.SetIgnore(image.FieldCommittedFromID)
 		}
 		if _, exists := u.create.mutation.CreatedAt(); exists {
 			s.SetIgnore(image.FieldCreatedAt)
@@ -1063,6 +1421,167 @@ func (u *ImageUpsertOne) UpdateMinGpu() *ImageUpsertOne {
 	})
 }
 
+// SetUpdateAvailable sets the "update_available" field.
+func (u *ImageUpsertOne) SetUpdateAvailable(v bool) *ImageUpsertOne {
+	return u.Update(func(s *ImageUpsert) {
+		s.SetUpdateAvailable(v)
+	})
+}
+
+// UpdateUpdateAvailable sets the "update_available" field to the value that was provided on create.
+func (u *ImageUpsertOne) UpdateUpdateAvailable() *ImageUpsertOne {
+	return u.Update(func(s *ImageUpsert) {
+		s.UpdateUpdateAvailable()
+	})
+}
+
+// SetBaseReference sets the "base_reference" field.
+func (u *ImageUpsertOne) SetBaseReference(v string) *ImageUpsertOne {
+	return u.Update(func(s *ImageUpsert) {
+		s.SetBaseReference(v)
+	})
+}
+
+// UpdateBaseReference sets the "base_reference" field to the value that was provided on create.
+func (u *ImageUpsertOne) UpdateBaseReference() *ImageUpsertOne {
+	return u.Update(func(s *ImageUpsert) {
+		s.UpdateBaseReference()
+	})
+}
+
+// ClearBaseReference clears the value of the "base_reference" field.
+func (u *ImageUpsertOne) ClearBaseReference() *ImageUpsertOne {
+	return u.Update(func(s *ImageUpsert) {
+		s.ClearBaseReference()
+	})
+}
+
+// SetBaseDigest sets the "base_digest" field.
+func (u *ImageUpsertOne) SetBaseDigest(v string) *ImageUpsertOne {
+	return u.Update(func(s *ImageUpsert) {
+		s.SetBaseDigest(v)
+	})
+}
+
+// UpdateBaseDigest sets the "base_digest" field to the value that was provided on create.
+func (u *ImageUpsertOne) UpdateBaseDigest() *ImageUpsertOne {
+	return u.Update(func(s *ImageUpsert) {
+		s.UpdateBaseDigest()
+	})
+}
+
+// ClearBaseDigest clears the value of the "base_digest" field.
+func (u *ImageUpsertOne) ClearBaseDigest() *ImageUpsertOne {
+	return u.Update(func(s *ImageUpsert) {
+		s.ClearBaseDigest()
+	})
+}
+
+// SetCheckedAt sets the "checked_at" field.
+func (u *ImageUpsertOne) SetCheckedAt(v time.Time) *ImageUpsertOne {
+	return u.Update(func(s *ImageUpsert) {
+		s.SetCheckedAt(v)
+	})
+}
+
+// UpdateCheckedAt sets the "checked_at" field to the value that was provided on create.
+func (u *ImageUpsertOne) UpdateCheckedAt() *ImageUpsertOne {
+	return u.Update(func(s *ImageUpsert) {
+		s.UpdateCheckedAt()
+	})
+}
+
+// ClearCheckedAt clears the value of the "checked_at" field.
+func (u *ImageUpsertOne) ClearCheckedAt() *ImageUpsertOne {
+	return u.Update(func(s *ImageUpsert) {
+		s.ClearCheckedAt()
+	})
+}
+
+// SetDockerfile sets the "dockerfile" field.
+func (u *ImageUpsertOne) SetDockerfile(v string) *ImageUpsertOne {
+	return u.Update(func(s *ImageUpsert) {
+		s.SetDockerfile(v)
+	})
+}
+
+// UpdateDockerfile sets the "dockerfile" field to the value that was provided on create.
+func (u *ImageUpsertOne) UpdateDockerfile() *ImageUpsertOne {
+	return u.Update(func(s *ImageUpsert) {
+		s.UpdateDockerfile()
+	})
+}
+
+// ClearDockerfile clears the value of the "dockerfile" field.
+func (u *ImageUpsertOne) ClearDockerfile() *ImageUpsertOne {
+	return u.Update(func(s *ImageUpsert) {
+		s.ClearDockerfile()
+	})
+}
+
+// SetForm sets the "form" field.
+func (u *ImageUpsertOne) SetForm(v *record.BuildForm) *ImageUpsertOne {
+	return u.Update(func(s *ImageUpsert) {
+		s.SetForm(v)
+	})
+}
+
+// UpdateForm sets the "form" field to the value that was provided on create.
+func (u *ImageUpsertOne) UpdateForm() *ImageUpsertOne {
+	return u.Update(func(s *ImageUpsert) {
+		s.UpdateForm()
+	})
+}
+
+// ClearForm clears the value of the "form" field.
+func (u *ImageUpsertOne) ClearForm() *ImageUpsertOne {
+	return u.Update(func(s *ImageUpsert) {
+		s.ClearForm()
+	})
+}
+
+// SetLayers sets the "layers" field.
+func (u *ImageUpsertOne) SetLayers(v []record.Layer) *ImageUpsertOne {
+	return u.Update(func(s *ImageUpsert) {
+		s.SetLayers(v)
+	})
+}
+
+// UpdateLayers sets the "layers" field to the value that was provided on create.
+func (u *ImageUpsertOne) UpdateLayers() *ImageUpsertOne {
+	return u.Update(func(s *ImageUpsert) {
+		s.UpdateLayers()
+	})
+}
+
+// ClearLayers clears the value of the "layers" field.
+func (u *ImageUpsertOne) ClearLayers() *ImageUpsertOne {
+	return u.Update(func(s *ImageUpsert) {
+		s.ClearLayers()
+	})
+}
+
+// SetLastUsedAt sets the "last_used_at" field.
+func (u *ImageUpsertOne) SetLastUsedAt(v time.Time) *ImageUpsertOne {
+	return u.Update(func(s *ImageUpsert) {
+		s.SetLastUsedAt(v)
+	})
+}
+
+// UpdateLastUsedAt sets the "last_used_at" field to the value that was provided on create.
+func (u *ImageUpsertOne) UpdateLastUsedAt() *ImageUpsertOne {
+	return u.Update(func(s *ImageUpsert) {
+		s.UpdateLastUsedAt()
+	})
+}
+
+// ClearLastUsedAt clears the value of the "last_used_at" field.
+func (u *ImageUpsertOne) ClearLastUsedAt() *ImageUpsertOne {
+	return u.Update(func(s *ImageUpsert) {
+		s.ClearLastUsedAt()
+	})
+}
+
 // Exec executes the query.
 func (u *ImageUpsertOne) Exec(ctx context.Context) error {
 	if len(u.create.conflict) == 0 {
@@ -1251,6 +1770,9 @@ func (u *ImageUpsertBulk) UpdateNewValues() *ImageUpsertBulk {
 			}
 			if _, exists := b.mutation.RequestedReference(); exists {
 				s.SetIgnore(image.FieldRequestedReference)
+			}
+			if _, exists := b.mutation.CommittedFromID(); exists {
+				s.SetIgnore(image.FieldCommittedFromID)
 			}
 			if _, exists := b.mutation.CreatedAt(); exists {
 				s.SetIgnore(image.FieldCreatedAt)
@@ -1522,6 +2044,167 @@ func (u *ImageUpsertBulk) AddMinGpu(v int) *ImageUpsertBulk {
 func (u *ImageUpsertBulk) UpdateMinGpu() *ImageUpsertBulk {
 	return u.Update(func(s *ImageUpsert) {
 		s.UpdateMinGpu()
+	})
+}
+
+// SetUpdateAvailable sets the "update_available" field.
+func (u *ImageUpsertBulk) SetUpdateAvailable(v bool) *ImageUpsertBulk {
+	return u.Update(func(s *ImageUpsert) {
+		s.SetUpdateAvailable(v)
+	})
+}
+
+// UpdateUpdateAvailable sets the "update_available" field to the value that was provided on create.
+func (u *ImageUpsertBulk) UpdateUpdateAvailable() *ImageUpsertBulk {
+	return u.Update(func(s *ImageUpsert) {
+		s.UpdateUpdateAvailable()
+	})
+}
+
+// SetBaseReference sets the "base_reference" field.
+func (u *ImageUpsertBulk) SetBaseReference(v string) *ImageUpsertBulk {
+	return u.Update(func(s *ImageUpsert) {
+		s.SetBaseReference(v)
+	})
+}
+
+// UpdateBaseReference sets the "base_reference" field to the value that was provided on create.
+func (u *ImageUpsertBulk) UpdateBaseReference() *ImageUpsertBulk {
+	return u.Update(func(s *ImageUpsert) {
+		s.UpdateBaseReference()
+	})
+}
+
+// ClearBaseReference clears the value of the "base_reference" field.
+func (u *ImageUpsertBulk) ClearBaseReference() *ImageUpsertBulk {
+	return u.Update(func(s *ImageUpsert) {
+		s.ClearBaseReference()
+	})
+}
+
+// SetBaseDigest sets the "base_digest" field.
+func (u *ImageUpsertBulk) SetBaseDigest(v string) *ImageUpsertBulk {
+	return u.Update(func(s *ImageUpsert) {
+		s.SetBaseDigest(v)
+	})
+}
+
+// UpdateBaseDigest sets the "base_digest" field to the value that was provided on create.
+func (u *ImageUpsertBulk) UpdateBaseDigest() *ImageUpsertBulk {
+	return u.Update(func(s *ImageUpsert) {
+		s.UpdateBaseDigest()
+	})
+}
+
+// ClearBaseDigest clears the value of the "base_digest" field.
+func (u *ImageUpsertBulk) ClearBaseDigest() *ImageUpsertBulk {
+	return u.Update(func(s *ImageUpsert) {
+		s.ClearBaseDigest()
+	})
+}
+
+// SetCheckedAt sets the "checked_at" field.
+func (u *ImageUpsertBulk) SetCheckedAt(v time.Time) *ImageUpsertBulk {
+	return u.Update(func(s *ImageUpsert) {
+		s.SetCheckedAt(v)
+	})
+}
+
+// UpdateCheckedAt sets the "checked_at" field to the value that was provided on create.
+func (u *ImageUpsertBulk) UpdateCheckedAt() *ImageUpsertBulk {
+	return u.Update(func(s *ImageUpsert) {
+		s.UpdateCheckedAt()
+	})
+}
+
+// ClearCheckedAt clears the value of the "checked_at" field.
+func (u *ImageUpsertBulk) ClearCheckedAt() *ImageUpsertBulk {
+	return u.Update(func(s *ImageUpsert) {
+		s.ClearCheckedAt()
+	})
+}
+
+// SetDockerfile sets the "dockerfile" field.
+func (u *ImageUpsertBulk) SetDockerfile(v string) *ImageUpsertBulk {
+	return u.Update(func(s *ImageUpsert) {
+		s.SetDockerfile(v)
+	})
+}
+
+// UpdateDockerfile sets the "dockerfile" field to the value that was provided on create.
+func (u *ImageUpsertBulk) UpdateDockerfile() *ImageUpsertBulk {
+	return u.Update(func(s *ImageUpsert) {
+		s.UpdateDockerfile()
+	})
+}
+
+// ClearDockerfile clears the value of the "dockerfile" field.
+func (u *ImageUpsertBulk) ClearDockerfile() *ImageUpsertBulk {
+	return u.Update(func(s *ImageUpsert) {
+		s.ClearDockerfile()
+	})
+}
+
+// SetForm sets the "form" field.
+func (u *ImageUpsertBulk) SetForm(v *record.BuildForm) *ImageUpsertBulk {
+	return u.Update(func(s *ImageUpsert) {
+		s.SetForm(v)
+	})
+}
+
+// UpdateForm sets the "form" field to the value that was provided on create.
+func (u *ImageUpsertBulk) UpdateForm() *ImageUpsertBulk {
+	return u.Update(func(s *ImageUpsert) {
+		s.UpdateForm()
+	})
+}
+
+// ClearForm clears the value of the "form" field.
+func (u *ImageUpsertBulk) ClearForm() *ImageUpsertBulk {
+	return u.Update(func(s *ImageUpsert) {
+		s.ClearForm()
+	})
+}
+
+// SetLayers sets the "layers" field.
+func (u *ImageUpsertBulk) SetLayers(v []record.Layer) *ImageUpsertBulk {
+	return u.Update(func(s *ImageUpsert) {
+		s.SetLayers(v)
+	})
+}
+
+// UpdateLayers sets the "layers" field to the value that was provided on create.
+func (u *ImageUpsertBulk) UpdateLayers() *ImageUpsertBulk {
+	return u.Update(func(s *ImageUpsert) {
+		s.UpdateLayers()
+	})
+}
+
+// ClearLayers clears the value of the "layers" field.
+func (u *ImageUpsertBulk) ClearLayers() *ImageUpsertBulk {
+	return u.Update(func(s *ImageUpsert) {
+		s.ClearLayers()
+	})
+}
+
+// SetLastUsedAt sets the "last_used_at" field.
+func (u *ImageUpsertBulk) SetLastUsedAt(v time.Time) *ImageUpsertBulk {
+	return u.Update(func(s *ImageUpsert) {
+		s.SetLastUsedAt(v)
+	})
+}
+
+// UpdateLastUsedAt sets the "last_used_at" field to the value that was provided on create.
+func (u *ImageUpsertBulk) UpdateLastUsedAt() *ImageUpsertBulk {
+	return u.Update(func(s *ImageUpsert) {
+		s.UpdateLastUsedAt()
+	})
+}
+
+// ClearLastUsedAt clears the value of the "last_used_at" field.
+func (u *ImageUpsertBulk) ClearLastUsedAt() *ImageUpsertBulk {
+	return u.Update(func(s *ImageUpsert) {
+		s.ClearLastUsedAt()
 	})
 }
 

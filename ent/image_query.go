@@ -14,6 +14,8 @@ import (
 	"entgo.io/ent/schema/field"
 	"github.com/mlride/mlride/ent/container"
 	"github.com/mlride/mlride/ent/image"
+	"github.com/mlride/mlride/ent/imageline"
+	"github.com/mlride/mlride/ent/imageshare"
 	"github.com/mlride/mlride/ent/predicate"
 	"github.com/mlride/mlride/ent/user"
 )
@@ -27,6 +29,8 @@ type ImageQuery struct {
 	predicates     []predicate.Image
 	withOwner      *UserQuery
 	withContainers *ContainerQuery
+	withShares     *ImageShareQuery
+	withLines      *ImageLineQuery
 	modifiers      []func(*sql.Selector)
 	// intermediate query (i.e. traversal path).
 	sql  *sql.Selector
@@ -101,6 +105,50 @@ func (_q *ImageQuery) QueryContainers() *ContainerQuery {
 			sqlgraph.From(image.Table, image.FieldID, selector),
 			sqlgraph.To(container.Table, container.FieldID),
 			sqlgraph.Edge(sqlgraph.O2M, false, image.ContainersTable, image.ContainersColumn),
+		)
+		fromU = sqlgraph.SetNeighbors(_q.driver.Dialect(), step)
+		return fromU, nil
+	}
+	return query
+}
+
+// QueryShares chains the current query on the "shares" edge.
+func (_q *ImageQuery) QueryShares() *ImageShareQuery {
+	query := (&ImageShareClient{config: _q.config}).Query()
+	query.path = func(ctx context.Context) (fromU *sql.Selector, err error) {
+		if err := _q.prepareQuery(ctx); err != nil {
+			return nil, err
+		}
+		selector := _q.sqlQuery(ctx)
+		if err := selector.Err(); err != nil {
+			return nil, err
+		}
+		step := sqlgraph.NewStep(
+			sqlgraph.From(image.Table, image.FieldID, selector),
+			sqlgraph.To(imageshare.Table, imageshare.FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, false, image.SharesTable, image.SharesColumn),
+		)
+		fromU = sqlgraph.SetNeighbors(_q.driver.Dialect(), step)
+		return fromU, nil
+	}
+	return query
+}
+
+// QueryLines chains the current query on the "lines" edge.
+func (_q *ImageQuery) QueryLines() *ImageLineQuery {
+	query := (&ImageLineClient{config: _q.config}).Query()
+	query.path = func(ctx context.Context) (fromU *sql.Selector, err error) {
+		if err := _q.prepareQuery(ctx); err != nil {
+			return nil, err
+		}
+		selector := _q.sqlQuery(ctx)
+		if err := selector.Err(); err != nil {
+			return nil, err
+		}
+		step := sqlgraph.NewStep(
+			sqlgraph.From(image.Table, image.FieldID, selector),
+			sqlgraph.To(imageline.Table, imageline.FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, false, image.LinesTable, image.LinesColumn),
 		)
 		fromU = sqlgraph.SetNeighbors(_q.driver.Dialect(), step)
 		return fromU, nil
@@ -302,6 +350,8 @@ func (_q *ImageQuery) Clone() *ImageQuery {
 		predicates:     append([]predicate.Image{}, _q.predicates...),
 		withOwner:      _q.withOwner.Clone(),
 		withContainers: _q.withContainers.Clone(),
+		withShares:     _q.withShares.Clone(),
+		withLines:      _q.withLines.Clone(),
 		// clone intermediate query.
 		sql:       _q.sql.Clone(),
 		path:      _q.path,
@@ -328,6 +378,28 @@ func (_q *ImageQuery) WithContainers(opts ...func(*ContainerQuery)) *ImageQuery 
 		opt(query)
 	}
 	_q.withContainers = query
+	return _q
+}
+
+// WithShares tells the query-builder to eager-load the nodes that are connected to
+// the "shares" edge. The optional arguments are used to configure the query builder of the edge.
+func (_q *ImageQuery) WithShares(opts ...func(*ImageShareQuery)) *ImageQuery {
+	query := (&ImageShareClient{config: _q.config}).Query()
+	for _, opt := range opts {
+		opt(query)
+	}
+	_q.withShares = query
+	return _q
+}
+
+// WithLines tells the query-builder to eager-load the nodes that are connected to
+// the "lines" edge. The optional arguments are used to configure the query builder of the edge.
+func (_q *ImageQuery) WithLines(opts ...func(*ImageLineQuery)) *ImageQuery {
+	query := (&ImageLineClient{config: _q.config}).Query()
+	for _, opt := range opts {
+		opt(query)
+	}
+	_q.withLines = query
 	return _q
 }
 
@@ -409,9 +481,11 @@ func (_q *ImageQuery) sqlAll(ctx context.Context, hooks ...queryHook) ([]*Image,
 	var (
 		nodes       = []*Image{}
 		_spec       = _q.querySpec()
-		loadedTypes = [2]bool{
+		loadedTypes = [4]bool{
 			_q.withOwner != nil,
 			_q.withContainers != nil,
+			_q.withShares != nil,
+			_q.withLines != nil,
 		}
 	)
 	_spec.ScanValues = func(columns []string) ([]any, error) {
@@ -445,6 +519,20 @@ func (_q *ImageQuery) sqlAll(ctx context.Context, hooks ...queryHook) ([]*Image,
 		if err := _q.loadContainers(ctx, query, nodes,
 			func(n *Image) { n.Edges.Containers = []*Container{} },
 			func(n *Image, e *Container) { n.Edges.Containers = append(n.Edges.Containers, e) }); err != nil {
+			return nil, err
+		}
+	}
+	if query := _q.withShares; query != nil {
+		if err := _q.loadShares(ctx, query, nodes,
+			func(n *Image) { n.Edges.Shares = []*ImageShare{} },
+			func(n *Image, e *ImageShare) { n.Edges.Shares = append(n.Edges.Shares, e) }); err != nil {
+			return nil, err
+		}
+	}
+	if query := _q.withLines; query != nil {
+		if err := _q.loadLines(ctx, query, nodes,
+			func(n *Image) { n.Edges.Lines = []*ImageLine{} },
+			func(n *Image, e *ImageLine) { n.Edges.Lines = append(n.Edges.Lines, e) }); err != nil {
 			return nil, err
 		}
 	}
@@ -498,6 +586,66 @@ func (_q *ImageQuery) loadContainers(ctx context.Context, query *ContainerQuery,
 	}
 	query.Where(predicate.Container(func(s *sql.Selector) {
 		s.Where(sql.InValues(s.C(image.ContainersColumn), fks...))
+	}))
+	neighbors, err := query.All(ctx)
+	if err != nil {
+		return err
+	}
+	for _, n := range neighbors {
+		fk := n.ImageID
+		node, ok := nodeids[fk]
+		if !ok {
+			return fmt.Errorf(`unexpected referenced foreign-key "image_id" returned %v for node %v`, fk, n.ID)
+		}
+		assign(node, n)
+	}
+	return nil
+}
+func (_q *ImageQuery) loadShares(ctx context.Context, query *ImageShareQuery, nodes []*Image, init func(*Image), assign func(*Image, *ImageShare)) error {
+	fks := make([]driver.Value, 0, len(nodes))
+	nodeids := make(map[string]*Image)
+	for i := range nodes {
+		fks = append(fks, nodes[i].ID)
+		nodeids[nodes[i].ID] = nodes[i]
+		if init != nil {
+			init(nodes[i])
+		}
+	}
+	if len(query.ctx.Fields) > 0 {
+		query.ctx.AppendFieldOnce(imageshare.FieldImageID)
+	}
+	query.Where(predicate.ImageShare(func(s *sql.Selector) {
+		s.Where(sql.InValues(s.C(image.SharesColumn), fks...))
+	}))
+	neighbors, err := query.All(ctx)
+	if err != nil {
+		return err
+	}
+	for _, n := range neighbors {
+		fk := n.ImageID
+		node, ok := nodeids[fk]
+		if !ok {
+			return fmt.Errorf(`unexpected referenced foreign-key "image_id" returned %v for node %v`, fk, n.ID)
+		}
+		assign(node, n)
+	}
+	return nil
+}
+func (_q *ImageQuery) loadLines(ctx context.Context, query *ImageLineQuery, nodes []*Image, init func(*Image), assign func(*Image, *ImageLine)) error {
+	fks := make([]driver.Value, 0, len(nodes))
+	nodeids := make(map[string]*Image)
+	for i := range nodes {
+		fks = append(fks, nodes[i].ID)
+		nodeids[nodes[i].ID] = nodes[i]
+		if init != nil {
+			init(nodes[i])
+		}
+	}
+	if len(query.ctx.Fields) > 0 {
+		query.ctx.AppendFieldOnce(imageline.FieldImageID)
+	}
+	query.Where(predicate.ImageLine(func(s *sql.Selector) {
+		s.Where(sql.InValues(s.C(image.LinesColumn), fks...))
 	}))
 	neighbors, err := query.All(ctx)
 	if err != nil {

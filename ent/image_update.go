@@ -6,12 +6,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"entgo.io/ent/dialect/sql"
 	"entgo.io/ent/dialect/sql/sqlgraph"
+	"entgo.io/ent/dialect/sql/sqljson"
 	"entgo.io/ent/schema/field"
 	"github.com/mlride/mlride/ent/container"
 	"github.com/mlride/mlride/ent/image"
+	"github.com/mlride/mlride/ent/imageline"
+	"github.com/mlride/mlride/ent/imageshare"
 	"github.com/mlride/mlride/ent/predicate"
 	"github.com/mlride/mlride/ent/record"
 )
@@ -264,6 +268,150 @@ func (_u *ImageUpdate) AddMinGpu(v int) *ImageUpdate {
 	return _u
 }
 
+// SetUpdateAvailable sets the "update_available" field.
+func (_u *ImageUpdate) SetUpdateAvailable(v bool) *ImageUpdate {
+	_u.mutation.SetUpdateAvailable(v)
+	return _u
+}
+
+// SetNillableUpdateAvailable sets the "update_available" field if the given value is not nil.
+func (_u *ImageUpdate) SetNillableUpdateAvailable(v *bool) *ImageUpdate {
+	if v != nil {
+		_u.SetUpdateAvailable(*v)
+	}
+	return _u
+}
+
+// SetBaseReference sets the "base_reference" field.
+func (_u *ImageUpdate) SetBaseReference(v string) *ImageUpdate {
+	_u.mutation.SetBaseReference(v)
+	return _u
+}
+
+// SetNillableBaseReference sets the "base_reference" field if the given value is not nil.
+func (_u *ImageUpdate) SetNillableBaseReference(v *string) *ImageUpdate {
+	if v != nil {
+		_u.SetBaseReference(*v)
+	}
+	return _u
+}
+
+// ClearBaseReference clears the value of the "base_reference" field.
+func (_u *ImageUpdate) ClearBaseReference() *ImageUpdate {
+	_u.mutation.ClearBaseReference()
+	return _u
+}
+
+// SetBaseDigest sets the "base_digest" field.
+func (_u *ImageUpdate) SetBaseDigest(v string) *ImageUpdate {
+	_u.mutation.SetBaseDigest(v)
+	return _u
+}
+
+// SetNillableBaseDigest sets the "base_digest" field if the given value is not nil.
+func (_u *ImageUpdate) SetNillableBaseDigest(v *string) *ImageUpdate {
+	if v != nil {
+		_u.SetBaseDigest(*v)
+	}
+	return _u
+}
+
+// ClearBaseDigest clears the value of the "base_digest" field.
+func (_u *ImageUpdate) ClearBaseDigest() *ImageUpdate {
+	_u.mutation.ClearBaseDigest()
+	return _u
+}
+
+// SetCheckedAt sets the "checked_at" field.
+func (_u *ImageUpdate) SetCheckedAt(v time.Time) *ImageUpdate {
+	_u.mutation.SetCheckedAt(v)
+	return _u
+}
+
+// SetNillableCheckedAt sets the "checked_at" field if the given value is not nil.
+func (_u *ImageUpdate) SetNillableCheckedAt(v *time.Time) *ImageUpdate {
+	if v != nil {
+		_u.SetCheckedAt(*v)
+	}
+	return _u
+}
+
+// ClearCheckedAt clears the value of the "checked_at" field.
+func (_u *ImageUpdate) ClearCheckedAt() *ImageUpdate {
+	_u.mutation.ClearCheckedAt()
+	return _u
+}
+
+// SetDockerfile sets the "dockerfile" field.
+func (_u *ImageUpdate) SetDockerfile(v string) *ImageUpdate {
+	_u.mutation.SetDockerfile(v)
+	return _u
+}
+
+// SetNillableDockerfile sets the "dockerfile" field if the given value is not nil.
+func (_u *ImageUpdate) SetNillableDockerfile(v *string) *ImageUpdate {
+	if v != nil {
+		_u.SetDockerfile(*v)
+	}
+	return _u
+}
+
+// ClearDockerfile clears the value of the "dockerfile" field.
+func (_u *ImageUpdate) ClearDockerfile() *ImageUpdate {
+	_u.mutation.ClearDockerfile()
+	return _u
+}
+
+// SetForm sets the "form" field.
+func (_u *ImageUpdate) SetForm(v *record.BuildForm) *ImageUpdate {
+	_u.mutation.SetForm(v)
+	return _u
+}
+
+// ClearForm clears the value of the "form" field.
+func (_u *ImageUpdate) ClearForm() *ImageUpdate {
+	_u.mutation.ClearForm()
+	return _u
+}
+
+// SetLayers sets the "layers" field.
+func (_u *ImageUpdate) SetLayers(v []record.Layer) *ImageUpdate {
+	_u.mutation.SetLayers(v)
+	return _u
+}
+
+// AppendLayers appends value to the "layers" field.
+func (_u *ImageUpdate) AppendLayers(v []record.Layer) *ImageUpdate {
+	_u.mutation.AppendLayers(v)
+	return _u
+}
+
+// ClearLayers clears the value of the "layers" field.
+func (_u *ImageUpdate) ClearLayers() *ImageUpdate {
+	_u.mutation.ClearLayers()
+	return _u
+}
+
+// SetLastUsedAt sets the "last_used_at" field.
+func (_u *ImageUpdate) SetLastUsedAt(v time.Time) *ImageUpdate {
+	_u.mutation.SetLastUsedAt(v)
+	return _u
+}
+
+// SetNillableLastUsedAt sets the "last_used_at" field if the given value is not nil.
+func (_u *ImageUpdate) SetNillableLastUsedAt(v *time.Time) *ImageUpdate {
+	if v != nil {
+		_u.SetLastUsedAt(*v)
+	}
+	return _u
+}
+
+// ClearLastUsedAt clears the value of the "last_used_at" field.
+func (_u *ImageUpdate) ClearLastUsedAt() *ImageUpdate {
+	_u.mutation.ClearLastUsedAt()
+	return _u
+}
+
 // AddContainerIDs adds the "containers" edge to the Container entity by IDs.
 func (_u *ImageUpdate) AddContainerIDs(ids ...string) *ImageUpdate {
 	_u.mutation.AddContainerIDs(ids...)
@@ -277,6 +425,36 @@ func (_u *ImageUpdate) AddContainers(v ...*Container) *ImageUpdate {
 		ids[i] = v[i].ID
 	}
 	return _u.AddContainerIDs(ids...)
+}
+
+// AddShareIDs adds the "shares" edge to the ImageShare entity by IDs.
+func (_u *ImageUpdate) AddShareIDs(ids ...string) *ImageUpdate {
+	_u.mutation.AddShareIDs(ids...)
+	return _u
+}
+
+// AddShares adds the "shares" edges to the ImageShare entity.
+func (_u *ImageUpdate) AddShares(v ...*ImageShare) *ImageUpdate {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.AddShareIDs(ids...)
+}
+
+// AddLineIDs adds the "lines" edge to the ImageLine entity by IDs.
+func (_u *ImageUpdate) AddLineIDs(ids ...string) *ImageUpdate {
+	_u.mutation.AddLineIDs(ids...)
+	return _u
+}
+
+// AddLines adds the "lines" edges to the ImageLine entity.
+func (_u *ImageUpdate) AddLines(v ...*ImageLine) *ImageUpdate {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.AddLineIDs(ids...)
 }
 
 // Mutation returns the ImageMutation object of the builder.
@@ -303,6 +481,48 @@ func (_u *ImageUpdate) RemoveContainers(v ...*Container) *ImageUpdate {
 		ids[i] = v[i].ID
 	}
 	return _u.RemoveContainerIDs(ids...)
+}
+
+// ClearShares clears all "shares" edges to the ImageShare entity.
+func (_u *ImageUpdate) ClearShares() *ImageUpdate {
+	_u.mutation.ClearShares()
+	return _u
+}
+
+// RemoveShareIDs removes the "shares" edge to ImageShare entities by IDs.
+func (_u *ImageUpdate) RemoveShareIDs(ids ...string) *ImageUpdate {
+	_u.mutation.RemoveShareIDs(ids...)
+	return _u
+}
+
+// RemoveShares removes "shares" edges to ImageShare entities.
+func (_u *ImageUpdate) RemoveShares(v ...*ImageShare) *ImageUpdate {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.RemoveShareIDs(ids...)
+}
+
+// ClearLines clears all "lines" edges to the ImageLine entity.
+func (_u *ImageUpdate) ClearLines() *ImageUpdate {
+	_u.mutation.ClearLines()
+	return _u
+}
+
+// RemoveLineIDs removes the "lines" edge to ImageLine entities by IDs.
+func (_u *ImageUpdate) RemoveLineIDs(ids ...string) *ImageUpdate {
+	_u.mutation.RemoveLineIDs(ids...)
+	return _u
+}
+
+// RemoveLines removes "lines" edges to ImageLine entities.
+func (_u *ImageUpdate) RemoveLines(v ...*ImageLine) *ImageUpdate {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.RemoveLineIDs(ids...)
 }
 
 // Save executes the query and returns the number of nodes affected by the update operation.
@@ -433,6 +653,59 @@ func (_u *ImageUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	if value, ok := _u.mutation.AddedMinGpu(); ok {
 		_spec.AddField(image.FieldMinGpu, field.TypeInt, value)
 	}
+	if value, ok := _u.mutation.UpdateAvailable(); ok {
+		_spec.SetField(image.FieldUpdateAvailable, field.TypeBool, value)
+	}
+	if value, ok := _u.mutation.BaseReference(); ok {
+		_spec.SetField(image.FieldBaseReference, field.TypeString, value)
+	}
+	if _u.mutation.BaseReferenceCleared() {
+		_spec.ClearField(image.FieldBaseReference, field.TypeString)
+	}
+	if value, ok := _u.mutation.BaseDigest(); ok {
+		_spec.SetField(image.FieldBaseDigest, field.TypeString, value)
+	}
+	if _u.mutation.BaseDigestCleared() {
+		_spec.ClearField(image.FieldBaseDigest, field.TypeString)
+	}
+	if value, ok := _u.mutation.CheckedAt(); ok {
+		_spec.SetField(image.FieldCheckedAt, field.TypeTime, value)
+	}
+	if _u.mutation.CheckedAtCleared() {
+		_spec.ClearField(image.FieldCheckedAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.Dockerfile(); ok {
+		_spec.SetField(image.FieldDockerfile, field.TypeString, value)
+	}
+	if _u.mutation.DockerfileCleared() {
+		_spec.ClearField(image.FieldDockerfile, field.TypeString)
+	}
+	if value, ok := _u.mutation.Form(); ok {
+		_spec.SetField(image.FieldForm, field.TypeJSON, value)
+	}
+	if _u.mutation.FormCleared() {
+		_spec.ClearField(image.FieldForm, field.TypeJSON)
+	}
+	if value, ok := _u.mutation.Layers(); ok {
+		_spec.SetField(image.FieldLayers, field.TypeJSON, value)
+	}
+	if value, ok := _u.mutation.AppendedLayers(); ok {
+		_spec.AddModifier(func(u *sql.UpdateBuilder) {
+			sqljson.Append(u, image.FieldLayers, value)
+		})
+	}
+	if _u.mutation.LayersCleared() {
+		_spec.ClearField(image.FieldLayers, field.TypeJSON)
+	}
+	if _u.mutation.CommittedFromIDCleared() {
+		_spec.ClearField(image.FieldCommittedFromID, field.TypeString)
+	}
+	if value, ok := _u.mutation.LastUsedAt(); ok {
+		_spec.SetField(image.FieldLastUsedAt, field.TypeTime, value)
+	}
+	if _u.mutation.LastUsedAtCleared() {
+		_spec.ClearField(image.FieldLastUsedAt, field.TypeTime)
+	}
 	if _u.mutation.ContainersCleared() {
 		edge := &sqlgraph.EdgeSpec{
 			Rel:     sqlgraph.O2M,
@@ -471,6 +744,96 @@ func (_u *ImageUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 			Bidi:    false,
 			Target: &sqlgraph.EdgeTarget{
 				IDSpec: sqlgraph.NewFieldSpec(container.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
+	}
+	if _u.mutation.SharesCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   image.SharesTable,
+			Columns: []string{image.SharesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(imageshare.FieldID, field.TypeString),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.RemovedSharesIDs(); len(nodes) > 0 && !_u.mutation.SharesCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   image.SharesTable,
+			Columns: []string{image.SharesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(imageshare.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.SharesIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   image.SharesTable,
+			Columns: []string{image.SharesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(imageshare.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
+	}
+	if _u.mutation.LinesCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   image.LinesTable,
+			Columns: []string{image.LinesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(imageline.FieldID, field.TypeString),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.RemovedLinesIDs(); len(nodes) > 0 && !_u.mutation.LinesCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   image.LinesTable,
+			Columns: []string{image.LinesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(imageline.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.LinesIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   image.LinesTable,
+			Columns: []string{image.LinesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(imageline.FieldID, field.TypeString),
 			},
 		}
 		for _, k := range nodes {
@@ -734,6 +1097,150 @@ func (_u *ImageUpdateOne) AddMinGpu(v int) *ImageUpdateOne {
 	return _u
 }
 
+// SetUpdateAvailable sets the "update_available" field.
+func (_u *ImageUpdateOne) SetUpdateAvailable(v bool) *ImageUpdateOne {
+	_u.mutation.SetUpdateAvailable(v)
+	return _u
+}
+
+// SetNillableUpdateAvailable sets the "update_available" field if the given value is not nil.
+func (_u *ImageUpdateOne) SetNillableUpdateAvailable(v *bool) *ImageUpdateOne {
+	if v != nil {
+		_u.SetUpdateAvailable(*v)
+	}
+	return _u
+}
+
+// SetBaseReference sets the "base_reference" field.
+func (_u *ImageUpdateOne) SetBaseReference(v string) *ImageUpdateOne {
+	_u.mutation.SetBaseReference(v)
+	return _u
+}
+
+// SetNillableBaseReference sets the "base_reference" field if the given value is not nil.
+func (_u *ImageUpdateOne) SetNillableBaseReference(v *string) *ImageUpdateOne {
+	if v != nil {
+		_u.SetBaseReference(*v)
+	}
+	return _u
+}
+
+// ClearBaseReference clears the value of the "base_reference" field.
+func (_u *ImageUpdateOne) ClearBaseReference() *ImageUpdateOne {
+	_u.mutation.ClearBaseReference()
+	return _u
+}
+
+// SetBaseDigest sets the "base_digest" field.
+func (_u *ImageUpdateOne) SetBaseDigest(v string) *ImageUpdateOne {
+	_u.mutation.SetBaseDigest(v)
+	return _u
+}
+
+// SetNillableBaseDigest sets the "base_digest" field if the given value is not nil.
+func (_u *ImageUpdateOne) SetNillableBaseDigest(v *string) *ImageUpdateOne {
+	if v != nil {
+		_u.SetBaseDigest(*v)
+	}
+	return _u
+}
+
+// ClearBaseDigest clears the value of the "base_digest" field.
+func (_u *ImageUpdateOne) ClearBaseDigest() *ImageUpdateOne {
+	_u.mutation.ClearBaseDigest()
+	return _u
+}
+
+// SetCheckedAt sets the "checked_at" field.
+func (_u *ImageUpdateOne) SetCheckedAt(v time.Time) *ImageUpdateOne {
+	_u.mutation.SetCheckedAt(v)
+	return _u
+}
+
+// SetNillableCheckedAt sets the "checked_at" field if the given value is not nil.
+func (_u *ImageUpdateOne) SetNillableCheckedAt(v *time.Time) *ImageUpdateOne {
+	if v != nil {
+		_u.SetCheckedAt(*v)
+	}
+	return _u
+}
+
+// ClearCheckedAt clears the value of the "checked_at" field.
+func (_u *ImageUpdateOne) ClearCheckedAt() *ImageUpdateOne {
+	_u.mutation.ClearCheckedAt()
+	return _u
+}
+
+// SetDockerfile sets the "dockerfile" field.
+func (_u *ImageUpdateOne) SetDockerfile(v string) *ImageUpdateOne {
+	_u.mutation.SetDockerfile(v)
+	return _u
+}
+
+// SetNillableDockerfile sets the "dockerfile" field if the given value is not nil.
+func (_u *ImageUpdateOne) SetNillableDockerfile(v *string) *ImageUpdateOne {
+	if v != nil {
+		_u.SetDockerfile(*v)
+	}
+	return _u
+}
+
+// ClearDockerfile clears the value of the "dockerfile" field.
+func (_u *ImageUpdateOne) ClearDockerfile() *ImageUpdateOne {
+	_u.mutation.ClearDockerfile()
+	return _u
+}
+
+// SetForm sets the "form" field.
+func (_u *ImageUpdateOne) SetForm(v *record.BuildForm) *ImageUpdateOne {
+	_u.mutation.SetForm(v)
+	return _u
+}
+
+// ClearForm clears the value of the "form" field.
+func (_u *ImageUpdateOne) ClearForm() *ImageUpdateOne {
+	_u.mutation.ClearForm()
+	return _u
+}
+
+// SetLayers sets the "layers" field.
+func (_u *ImageUpdateOne) SetLayers(v []record.Layer) *ImageUpdateOne {
+	_u.mutation.SetLayers(v)
+	return _u
+}
+
+// AppendLayers appends value to the "layers" field.
+func (_u *ImageUpdateOne) AppendLayers(v []record.Layer) *ImageUpdateOne {
+	_u.mutation.AppendLayers(v)
+	return _u
+}
+
+// ClearLayers clears the value of the "layers" field.
+func (_u *ImageUpdateOne) ClearLayers() *ImageUpdateOne {
+	_u.mutation.ClearLayers()
+	return _u
+}
+
+// SetLastUsedAt sets the "last_used_at" field.
+func (_u *ImageUpdateOne) SetLastUsedAt(v time.Time) *ImageUpdateOne {
+	_u.mutation.SetLastUsedAt(v)
+	return _u
+}
+
+// SetNillableLastUsedAt sets the "last_used_at" field if the given value is not nil.
+func (_u *ImageUpdateOne) SetNillableLastUsedAt(v *time.Time) *ImageUpdateOne {
+	if v != nil {
+		_u.SetLastUsedAt(*v)
+	}
+	return _u
+}
+
+// ClearLastUsedAt clears the value of the "last_used_at" field.
+func (_u *ImageUpdateOne) ClearLastUsedAt() *ImageUpdateOne {
+	_u.mutation.ClearLastUsedAt()
+	return _u
+}
+
 // AddContainerIDs adds the "containers" edge to the Container entity by IDs.
 func (_u *ImageUpdateOne) AddContainerIDs(ids ...string) *ImageUpdateOne {
 	_u.mutation.AddContainerIDs(ids...)
@@ -747,6 +1254,36 @@ func (_u *ImageUpdateOne) AddContainers(v ...*Container) *ImageUpdateOne {
 		ids[i] = v[i].ID
 	}
 	return _u.AddContainerIDs(ids...)
+}
+
+// AddShareIDs adds the "shares" edge to the ImageShare entity by IDs.
+func (_u *ImageUpdateOne) AddShareIDs(ids ...string) *ImageUpdateOne {
+	_u.mutation.AddShareIDs(ids...)
+	return _u
+}
+
+// AddShares adds the "shares" edges to the ImageShare entity.
+func (_u *ImageUpdateOne) AddShares(v ...*ImageShare) *ImageUpdateOne {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.AddShareIDs(ids...)
+}
+
+// AddLineIDs adds the "lines" edge to the ImageLine entity by IDs.
+func (_u *ImageUpdateOne) AddLineIDs(ids ...string) *ImageUpdateOne {
+	_u.mutation.AddLineIDs(ids...)
+	return _u
+}
+
+// AddLines adds the "lines" edges to the ImageLine entity.
+func (_u *ImageUpdateOne) AddLines(v ...*ImageLine) *ImageUpdateOne {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.AddLineIDs(ids...)
 }
 
 // Mutation returns the ImageMutation object of the builder.
@@ -773,6 +1310,48 @@ func (_u *ImageUpdateOne) RemoveContainers(v ...*Container) *ImageUpdateOne {
 		ids[i] = v[i].ID
 	}
 	return _u.RemoveContainerIDs(ids...)
+}
+
+// ClearShares clears all "shares" edges to the ImageShare entity.
+func (_u *ImageUpdateOne) ClearShares() *ImageUpdateOne {
+	_u.mutation.ClearShares()
+	return _u
+}
+
+// RemoveShareIDs removes the "shares" edge to ImageShare entities by IDs.
+func (_u *ImageUpdateOne) RemoveShareIDs(ids ...string) *ImageUpdateOne {
+	_u.mutation.RemoveShareIDs(ids...)
+	return _u
+}
+
+// RemoveShares removes "shares" edges to ImageShare entities.
+func (_u *ImageUpdateOne) RemoveShares(v ...*ImageShare) *ImageUpdateOne {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.RemoveShareIDs(ids...)
+}
+
+// ClearLines clears all "lines" edges to the ImageLine entity.
+func (_u *ImageUpdateOne) ClearLines() *ImageUpdateOne {
+	_u.mutation.ClearLines()
+	return _u
+}
+
+// RemoveLineIDs removes the "lines" edge to ImageLine entities by IDs.
+func (_u *ImageUpdateOne) RemoveLineIDs(ids ...string) *ImageUpdateOne {
+	_u.mutation.RemoveLineIDs(ids...)
+	return _u
+}
+
+// RemoveLines removes "lines" edges to ImageLine entities.
+func (_u *ImageUpdateOne) RemoveLines(v ...*ImageLine) *ImageUpdateOne {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.RemoveLineIDs(ids...)
 }
 
 // Where appends a list predicates to the ImageUpdate builder.
@@ -933,6 +1512,59 @@ func (_u *ImageUpdateOne) sqlSave(ctx context.Context) (_node *Image, err error)
 	if value, ok := _u.mutation.AddedMinGpu(); ok {
 		_spec.AddField(image.FieldMinGpu, field.TypeInt, value)
 	}
+	if value, ok := _u.mutation.UpdateAvailable(); ok {
+		_spec.SetField(image.FieldUpdateAvailable, field.TypeBool, value)
+	}
+	if value, ok := _u.mutation.BaseReference(); ok {
+		_spec.SetField(image.FieldBaseReference, field.TypeString, value)
+	}
+	if _u.mutation.BaseReferenceCleared() {
+		_spec.ClearField(image.FieldBaseReference, field.TypeString)
+	}
+	if value, ok := _u.mutation.BaseDigest(); ok {
+		_spec.SetField(image.FieldBaseDigest, field.TypeString, value)
+	}
+	if _u.mutation.BaseDigestCleared() {
+		_spec.ClearField(image.FieldBaseDigest, field.TypeString)
+	}
+	if value, ok := _u.mutation.CheckedAt(); ok {
+		_spec.SetField(image.FieldCheckedAt, field.TypeTime, value)
+	}
+	if _u.mutation.CheckedAtCleared() {
+		_spec.ClearField(image.FieldCheckedAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.Dockerfile(); ok {
+		_spec.SetField(image.FieldDockerfile, field.TypeString, value)
+	}
+	if _u.mutation.DockerfileCleared() {
+		_spec.ClearField(image.FieldDockerfile, field.TypeString)
+	}
+	if value, ok := _u.mutation.Form(); ok {
+		_spec.SetField(image.FieldForm, field.TypeJSON, value)
+	}
+	if _u.mutation.FormCleared() {
+		_spec.ClearField(image.FieldForm, field.TypeJSON)
+	}
+	if value, ok := _u.mutation.Layers(); ok {
+		_spec.SetField(image.FieldLayers, field.TypeJSON, value)
+	}
+	if value, ok := _u.mutation.AppendedLayers(); ok {
+		_spec.AddModifier(func(u *sql.UpdateBuilder) {
+			sqljson.Append(u, image.FieldLayers, value)
+		})
+	}
+	if _u.mutation.LayersCleared() {
+		_spec.ClearField(image.FieldLayers, field.TypeJSON)
+	}
+	if _u.mutation.CommittedFromIDCleared() {
+		_spec.ClearField(image.FieldCommittedFromID, field.TypeString)
+	}
+	if value, ok := _u.mutation.LastUsedAt(); ok {
+		_spec.SetField(image.FieldLastUsedAt, field.TypeTime, value)
+	}
+	if _u.mutation.LastUsedAtCleared() {
+		_spec.ClearField(image.FieldLastUsedAt, field.TypeTime)
+	}
 	if _u.mutation.ContainersCleared() {
 		edge := &sqlgraph.EdgeSpec{
 			Rel:     sqlgraph.O2M,
@@ -971,6 +1603,96 @@ func (_u *ImageUpdateOne) sqlSave(ctx context.Context) (_node *Image, err error)
 			Bidi:    false,
 			Target: &sqlgraph.EdgeTarget{
 				IDSpec: sqlgraph.NewFieldSpec(container.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
+	}
+	if _u.mutation.SharesCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   image.SharesTable,
+			Columns: []string{image.SharesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(imageshare.FieldID, field.TypeString),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.RemovedSharesIDs(); len(nodes) > 0 && !_u.mutation.SharesCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   image.SharesTable,
+			Columns: []string{image.SharesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(imageshare.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.SharesIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   image.SharesTable,
+			Columns: []string{image.SharesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(imageshare.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
+	}
+	if _u.mutation.LinesCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   image.LinesTable,
+			Columns: []string{image.LinesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(imageline.FieldID, field.TypeString),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.RemovedLinesIDs(); len(nodes) > 0 && !_u.mutation.LinesCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   image.LinesTable,
+			Columns: []string{image.LinesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(imageline.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.LinesIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   image.LinesTable,
+			Columns: []string{image.LinesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(imageline.FieldID, field.TypeString),
 			},
 		}
 		for _, k := range nodes {

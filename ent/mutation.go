@@ -18,6 +18,8 @@ import (
 	"github.com/mlride/mlride/ent/device"
 	"github.com/mlride/mlride/ent/host"
 	"github.com/mlride/mlride/ent/image"
+	"github.com/mlride/mlride/ent/imageline"
+	"github.com/mlride/mlride/ent/imageshare"
 	"github.com/mlride/mlride/ent/invitation"
 	"github.com/mlride/mlride/ent/mount"
 	"github.com/mlride/mlride/ent/predicate"
@@ -25,6 +27,8 @@ import (
 	"github.com/mlride/mlride/ent/quotarequest"
 	"github.com/mlride/mlride/ent/record"
 	"github.com/mlride/mlride/ent/session"
+	"github.com/mlride/mlride/ent/statschunk"
+	"github.com/mlride/mlride/ent/terminal"
 	"github.com/mlride/mlride/ent/usagerecord"
 	"github.com/mlride/mlride/ent/user"
 	"github.com/mlride/mlride/ent/volume"
@@ -46,11 +50,15 @@ const (
 	TypeDevice         = "Device"
 	TypeHost           = "Host"
 	TypeImage          = "Image"
+	TypeImageLine      = "ImageLine"
+	TypeImageShare     = "ImageShare"
 	TypeInvitation     = "Invitation"
 	TypeMount          = "Mount"
 	TypeQuota          = "Quota"
 	TypeQuotaRequest   = "QuotaRequest"
 	TypeSession        = "Session"
+	TypeStatsChunk     = "StatsChunk"
+	TypeTerminal       = "Terminal"
 	TypeUsageRecord    = "UsageRecord"
 	TypeUser           = "User"
 	TypeVolume         = "Volume"
@@ -1745,78 +1753,86 @@ func (m *AuditEventMutation) ResetEdge(name string) error {
 // ContainerMutation represents an operation that mutates the Container nodes in the graph.
 type ContainerMutation struct {
 	config
-	op                Op
-	typ               string
-	id                *string
-	name              *string
-	desired           *container.Desired
-	run               *int
-	addrun            *int
-	observed          *container.Observed
-	observed_run      *int
-	addobserved_run   *int
-	engine_started_at *string
-	queued            *bool
-	queued_at         *time.Time
-	queue_position    *int
-	addqueue_position *int
-	failed            *bool
-	status            *container.Status
-	status_message    *string
-	reserved          *bool
-	reserved_at       *time.Time
-	cpu_limit         *record.Cores
-	addcpu_limit      *record.Cores
-	memory_limit      *record.Bytes
-	addmemory_limit   *record.Bytes
-	gpu_limit         *int
-	addgpu_limit      *int
-	gpu_devices       *[]string
-	appendgpu_devices []string
-	applied_cpu       *record.Cores
-	addapplied_cpu    *record.Cores
-	applied_memory    *record.Bytes
-	addapplied_memory *record.Bytes
-	command           *[]string
-	appendcommand     []string
-	environment       *[]record.EnvVar
-	appendenvironment []record.EnvVar
-	restart_policy    *container.RestartPolicy
-	restarts          *int
-	addrestarts       *int
-	stop_grace        *int
-	addstop_grace     *int
-	stopped_by        *string
-	frozen            *container.Frozen
-	oom_told          *bool
-	idle_timeout      *record.Duration
-	addidle_timeout   *record.Duration
-	idle_since        *time.Time
-	cull_at           *time.Time
-	last_activity_at  *time.Time
-	activity          *[]string
-	appendactivity    []string
-	disk_used         *record.Bytes
-	adddisk_used      *record.Bytes
-	last_exit         **record.Exit
-	started_at        *time.Time
-	finished_at       *time.Time
-	idempotency_key   *string
-	created_at        *time.Time
-	clearedFields     map[string]struct{}
-	owner             *string
-	clearedowner      bool
-	image             *string
-	clearedimage      bool
-	events            map[string]struct{}
-	removedevents     map[string]struct{}
-	clearedevents     bool
-	mounts            map[string]struct{}
-	removedmounts     map[string]struct{}
-	clearedmounts     bool
-	done              bool
-	oldValue          func(context.Context) (*Container, error)
-	predicates        []predicate.Container
+	op                  Op
+	typ                 string
+	id                  *string
+	name                *string
+	desired             *container.Desired
+	run                 *int
+	addrun              *int
+	observed            *container.Observed
+	observed_run        *int
+	addobserved_run     *int
+	engine_started_at   *string
+	queued              *bool
+	queued_at           *time.Time
+	queue_position      *int
+	addqueue_position   *int
+	failed              *bool
+	status              *container.Status
+	status_message      *string
+	reserved            *bool
+	reserved_at         *time.Time
+	cpu_limit           *record.Cores
+	addcpu_limit        *record.Cores
+	memory_limit        *record.Bytes
+	addmemory_limit     *record.Bytes
+	gpu_limit           *int
+	addgpu_limit        *int
+	gpu_devices         *[]string
+	appendgpu_devices   []string
+	applied_cpu         *record.Cores
+	addapplied_cpu      *record.Cores
+	applied_memory      *record.Bytes
+	addapplied_memory   *record.Bytes
+	command             *[]string
+	appendcommand       []string
+	environment         *[]record.EnvVar
+	appendenvironment   []record.EnvVar
+	ports               *[]record.Port
+	appendports         []record.Port
+	restart_policy      *container.RestartPolicy
+	restarts            *int
+	addrestarts         *int
+	stop_grace          *int
+	addstop_grace       *int
+	stopped_by          *string
+	frozen              *container.Frozen
+	oom_told            *bool
+	idle_timeout        *record.Duration
+	addidle_timeout     *record.Duration
+	idle_since          *time.Time
+	cull_at             *time.Time
+	last_activity_at    *time.Time
+	activity            *[]string
+	appendactivity      []string
+	disk_used           *record.Bytes
+	adddisk_used        *record.Bytes
+	last_exit           **record.Exit
+	started_at          *time.Time
+	finished_at         *time.Time
+	idempotency_key     *string
+	created_at          *time.Time
+	clearedFields       map[string]struct{}
+	owner               *string
+	clearedowner        bool
+	image               *string
+	clearedimage        bool
+	events              map[string]struct{}
+	removedevents       map[string]struct{}
+	clearedevents       bool
+	mounts              map[string]struct{}
+	removedmounts       map[string]struct{}
+	clearedmounts       bool
+	terminals           map[string]struct{}
+	removedterminals    map[string]struct{}
+	clearedterminals    bool
+	stats_chunks        map[string]struct{}
+	removedstats_chunks map[string]struct{}
+	clearedstats_chunks bool
+	done                bool
+	oldValue            func(context.Context) (*Container, error)
+	predicates          []predicate.Container
 }
 
 var _ ent.Mutation = (*ContainerMutation)(nil)
@@ -3059,6 +3075,71 @@ func (m *ContainerMutation) ResetEnvironment() {
 	m.appendenvironment = nil
 }
 
+// SetPorts sets the "ports" field.
+func (m *ContainerMutation) SetPorts(r []record.Port) {
+	m.ports = &r
+	m.appendports = nil
+}
+
+// Ports returns the value of the "ports" field in the mutation.
+func (m *ContainerMutation) Ports() (r []record.Port, exists bool) {
+	v := m.ports
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldPorts returns the old "ports" field's value of the Container entity.
+// If the Container object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ContainerMutation) OldPorts(ctx context.Context) (v []record.Port, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldPorts is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldPorts requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldPorts: %w", err)
+	}
+	return oldValue.Ports, nil
+}
+
+// AppendPorts adds r to the "ports" field.
+func (m *ContainerMutation) AppendPorts(r []record.Port) {
+	m.appendports = append(m.appendports, r...)
+}
+
+// AppendedPorts returns the list of values that were appended to the "ports" field in this mutation.
+func (m *ContainerMutation) AppendedPorts() ([]record.Port, bool) {
+	if len(m.appendports) == 0 {
+		return nil, false
+	}
+	return m.appendports, true
+}
+
+// ClearPorts clears the value of the "ports" field.
+func (m *ContainerMutation) ClearPorts() {
+	m.ports = nil
+	m.appendports = nil
+	m.clearedFields[container.FieldPorts] = struct{}{}
+}
+
+// PortsCleared returns if the "ports" field was cleared in this mutation.
+func (m *ContainerMutation) PortsCleared() bool {
+	_, ok := m.clearedFields[container.FieldPorts]
+	return ok
+}
+
+// ResetPorts resets all changes to the "ports" field.
+func (m *ContainerMutation) ResetPorts() {
+	m.ports = nil
+	m.appendports = nil
+	delete(m.clearedFields, container.FieldPorts)
+}
+
 // SetRestartPolicy sets the "restart_policy" field.
 func (m *ContainerMutation) SetRestartPolicy(cp container.RestartPolicy) {
 	m.restart_policy = &cp
@@ -4074,6 +4155,114 @@ func (m *ContainerMutation) ResetMounts() {
 	m.removedmounts = nil
 }
 
+// AddTerminalIDs adds the "terminals" edge to the Terminal entity by ids.
+func (m *ContainerMutation) AddTerminalIDs(ids ...string) {
+	if m.terminals == nil {
+		m.terminals = make(map[string]struct{})
+	}
+	for i := range ids {
+		m.terminals[ids[i]] = struct{}{}
+	}
+}
+
+// ClearTerminals clears the "terminals" edge to the Terminal entity.
+func (m *ContainerMutation) ClearTerminals() {
+	m.clearedterminals = true
+}
+
+// TerminalsCleared reports if the "terminals" edge to the Terminal entity was cleared.
+func (m *ContainerMutation) TerminalsCleared() bool {
+	return m.clearedterminals
+}
+
+// RemoveTerminalIDs removes the "terminals" edge to the Terminal entity by IDs.
+func (m *ContainerMutation) RemoveTerminalIDs(ids ...string) {
+	if m.removedterminals == nil {
+		m.removedterminals = make(map[string]struct{})
+	}
+	for i := range ids {
+		delete(m.terminals, ids[i])
+		m.removedterminals[ids[i]] = struct{}{}
+	}
+}
+
+// RemovedTerminals returns the removed IDs of the "terminals" edge to the Terminal entity.
+func (m *ContainerMutation) RemovedTerminalsIDs() (ids []string) {
+	for id := range m.removedterminals {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// TerminalsIDs returns the "terminals" edge IDs in the mutation.
+func (m *ContainerMutation) TerminalsIDs() (ids []string) {
+	for id := range m.terminals {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// ResetTerminals resets all changes to the "terminals" edge.
+func (m *ContainerMutation) ResetTerminals() {
+	m.terminals = nil
+	m.clearedterminals = false
+	m.removedterminals = nil
+}
+
+// AddStatsChunkIDs adds the "stats_chunks" edge to the StatsChunk entity by ids.
+func (m *ContainerMutation) AddStatsChunkIDs(ids ...string) {
+	if m.stats_chunks == nil {
+		m.stats_chunks = make(map[string]struct{})
+	}
+	for i := range ids {
+		m.stats_chunks[ids[i]] = struct{}{}
+	}
+}
+
+// ClearStatsChunks clears the "stats_chunks" edge to the StatsChunk entity.
+func (m *ContainerMutation) ClearStatsChunks() {
+	m.clearedstats_chunks = true
+}
+
+// StatsChunksCleared reports if the "stats_chunks" edge to the StatsChunk entity was cleared.
+func (m *ContainerMutation) StatsChunksCleared() bool {
+	return m.clearedstats_chunks
+}
+
+// RemoveStatsChunkIDs removes the "stats_chunks" edge to the StatsChunk entity by IDs.
+func (m *ContainerMutation) RemoveStatsChunkIDs(ids ...string) {
+	if m.removedstats_chunks == nil {
+		m.removedstats_chunks = make(map[string]struct{})
+	}
+	for i := range ids {
+		delete(m.stats_chunks, ids[i])
+		m.removedstats_chunks[ids[i]] = struct{}{}
+	}
+}
+
+// RemovedStatsChunks returns the removed IDs of the "stats_chunks" edge to the StatsChunk entity.
+func (m *ContainerMutation) RemovedStatsChunksIDs() (ids []string) {
+	for id := range m.removedstats_chunks {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// StatsChunksIDs returns the "stats_chunks" edge IDs in the mutation.
+func (m *ContainerMutation) StatsChunksIDs() (ids []string) {
+	for id := range m.stats_chunks {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// ResetStatsChunks resets all changes to the "stats_chunks" edge.
+func (m *ContainerMutation) ResetStatsChunks() {
+	m.stats_chunks = nil
+	m.clearedstats_chunks = false
+	m.removedstats_chunks = nil
+}
+
 // Where appends a list predicates to the ContainerMutation builder.
 func (m *ContainerMutation) Where(ps ...predicate.Container) {
 	m.predicates = append(m.predicates, ps...)
@@ -4108,7 +4297,7 @@ func (m *ContainerMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *ContainerMutation) Fields() []string {
-	fields := make([]string, 0, 41)
+	fields := make([]string, 0, 42)
 	if m.name != nil {
 		fields = append(fields, container.FieldName)
 	}
@@ -4180,6 +4369,9 @@ func (m *ContainerMutation) Fields() []string {
 	}
 	if m.environment != nil {
 		fields = append(fields, container.FieldEnvironment)
+	}
+	if m.ports != nil {
+		fields = append(fields, container.FieldPorts)
 	}
 	if m.restart_policy != nil {
 		fields = append(fields, container.FieldRestartPolicy)
@@ -4288,6 +4480,8 @@ func (m *ContainerMutation) Field(name string) (ent.Value, bool) {
 		return m.Command()
 	case container.FieldEnvironment:
 		return m.Environment()
+	case container.FieldPorts:
+		return m.Ports()
 	case container.FieldRestartPolicy:
 		return m.RestartPolicy()
 	case container.FieldRestarts:
@@ -4379,6 +4573,8 @@ func (m *ContainerMutation) OldField(ctx context.Context, name string) (ent.Valu
 		return m.OldCommand(ctx)
 	case container.FieldEnvironment:
 		return m.OldEnvironment(ctx)
+	case container.FieldPorts:
+		return m.OldPorts(ctx)
 	case container.FieldRestartPolicy:
 		return m.OldRestartPolicy(ctx)
 	case container.FieldRestarts:
@@ -4589,6 +4785,13 @@ func (m *ContainerMutation) SetField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetEnvironment(v)
+		return nil
+	case container.FieldPorts:
+		v, ok := value.([]record.Port)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetPorts(v)
 		return nil
 	case container.FieldRestartPolicy:
 		v, ok := value.(container.RestartPolicy)
@@ -4901,6 +5104,9 @@ func (m *ContainerMutation) ClearedFields() []string {
 	if m.FieldCleared(container.FieldGpuDevices) {
 		fields = append(fields, container.FieldGpuDevices)
 	}
+	if m.FieldCleared(container.FieldPorts) {
+		fields = append(fields, container.FieldPorts)
+	}
 	if m.FieldCleared(container.FieldStoppedBy) {
 		fields = append(fields, container.FieldStoppedBy)
 	}
@@ -4962,6 +5168,9 @@ func (m *ContainerMutation) ClearField(name string) error {
 		return nil
 	case container.FieldGpuDevices:
 		m.ClearGpuDevices()
+		return nil
+	case container.FieldPorts:
+		m.ClearPorts()
 		return nil
 	case container.FieldStoppedBy:
 		m.ClearStoppedBy()
@@ -5076,6 +5285,9 @@ func (m *ContainerMutation) ResetField(name string) error {
 	case container.FieldEnvironment:
 		m.ResetEnvironment()
 		return nil
+	case container.FieldPorts:
+		m.ResetPorts()
+		return nil
 	case container.FieldRestartPolicy:
 		m.ResetRestartPolicy()
 		return nil
@@ -5133,7 +5345,7 @@ func (m *ContainerMutation) ResetField(name string) error {
 
 // AddedEdges returns all edge names that were set/added in this mutation.
 func (m *ContainerMutation) AddedEdges() []string {
-	edges := make([]string, 0, 4)
+	edges := make([]string, 0, 6)
 	if m.owner != nil {
 		edges = append(edges, container.EdgeOwner)
 	}
@@ -5145,6 +5357,12 @@ func (m *ContainerMutation) AddedEdges() []string {
 	}
 	if m.mounts != nil {
 		edges = append(edges, container.EdgeMounts)
+	}
+	if m.terminals != nil {
+		edges = append(edges, container.EdgeTerminals)
+	}
+	if m.stats_chunks != nil {
+		edges = append(edges, container.EdgeStatsChunks)
 	}
 	return edges
 }
@@ -5173,18 +5391,36 @@ func (m *ContainerMutation) AddedIDs(name string) []ent.Value {
 			ids = append(ids, id)
 		}
 		return ids
+	case container.EdgeTerminals:
+		ids := make([]ent.Value, 0, len(m.terminals))
+		for id := range m.terminals {
+			ids = append(ids, id)
+		}
+		return ids
+	case container.EdgeStatsChunks:
+		ids := make([]ent.Value, 0, len(m.stats_chunks))
+		for id := range m.stats_chunks {
+			ids = append(ids, id)
+		}
+		return ids
 	}
 	return nil
 }
 
 // RemovedEdges returns all edge names that were removed in this mutation.
 func (m *ContainerMutation) RemovedEdges() []string {
-	edges := make([]string, 0, 4)
+	edges := make([]string, 0, 6)
 	if m.removedevents != nil {
 		edges = append(edges, container.EdgeEvents)
 	}
 	if m.removedmounts != nil {
 		edges = append(edges, container.EdgeMounts)
+	}
+	if m.removedterminals != nil {
+		edges = append(edges, container.EdgeTerminals)
+	}
+	if m.removedstats_chunks != nil {
+		edges = append(edges, container.EdgeStatsChunks)
 	}
 	return edges
 }
@@ -5205,13 +5441,25 @@ func (m *ContainerMutation) RemovedIDs(name string) []ent.Value {
 			ids = append(ids, id)
 		}
 		return ids
+	case container.EdgeTerminals:
+		ids := make([]ent.Value, 0, len(m.removedterminals))
+		for id := range m.removedterminals {
+			ids = append(ids, id)
+		}
+		return ids
+	case container.EdgeStatsChunks:
+		ids := make([]ent.Value, 0, len(m.removedstats_chunks))
+		for id := range m.removedstats_chunks {
+			ids = append(ids, id)
+		}
+		return ids
 	}
 	return nil
 }
 
 // ClearedEdges returns all edge names that were cleared in this mutation.
 func (m *ContainerMutation) ClearedEdges() []string {
-	edges := make([]string, 0, 4)
+	edges := make([]string, 0, 6)
 	if m.clearedowner {
 		edges = append(edges, container.EdgeOwner)
 	}
@@ -5223,6 +5471,12 @@ func (m *ContainerMutation) ClearedEdges() []string {
 	}
 	if m.clearedmounts {
 		edges = append(edges, container.EdgeMounts)
+	}
+	if m.clearedterminals {
+		edges = append(edges, container.EdgeTerminals)
+	}
+	if m.clearedstats_chunks {
+		edges = append(edges, container.EdgeStatsChunks)
 	}
 	return edges
 }
@@ -5239,6 +5493,10 @@ func (m *ContainerMutation) EdgeCleared(name string) bool {
 		return m.clearedevents
 	case container.EdgeMounts:
 		return m.clearedmounts
+	case container.EdgeTerminals:
+		return m.clearedterminals
+	case container.EdgeStatsChunks:
+		return m.clearedstats_chunks
 	}
 	return false
 }
@@ -5272,6 +5530,12 @@ func (m *ContainerMutation) ResetEdge(name string) error {
 		return nil
 	case container.EdgeMounts:
 		m.ResetMounts()
+		return nil
+	case container.EdgeTerminals:
+		m.ResetTerminals()
+		return nil
+	case container.EdgeStatsChunks:
+		m.ResetStatsChunks()
 		return nil
 	}
 	return fmt.Errorf("unknown Container edge %s", name)
@@ -7420,6 +7684,16 @@ type ImageMutation struct {
 	addmin_memory       *record.Bytes
 	min_gpu             *int
 	addmin_gpu          *int
+	update_available    *bool
+	base_reference      *string
+	base_digest         *string
+	checked_at          *time.Time
+	dockerfile          *string
+	form                **record.BuildForm
+	layers              *[]record.Layer
+	appendlayers        []record.Layer
+	committed_from_id   *string
+	last_used_at        *time.Time
 	created_at          *time.Time
 	clearedFields       map[string]struct{}
 	owner               *string
@@ -7427,6 +7701,12 @@ type ImageMutation struct {
 	containers          map[string]struct{}
 	removedcontainers   map[string]struct{}
 	clearedcontainers   bool
+	shares              map[string]struct{}
+	removedshares       map[string]struct{}
+	clearedshares       bool
+	lines               map[string]struct{}
+	removedlines        map[string]struct{}
+	clearedlines        bool
 	done                bool
 	oldValue            func(context.Context) (*Image, error)
 	predicates          []predicate.Image
@@ -8222,6 +8502,450 @@ func (m *ImageMutation) ResetMinGpu() {
 	m.addmin_gpu = nil
 }
 
+// SetUpdateAvailable sets the "update_available" field.
+func (m *ImageMutation) SetUpdateAvailable(b bool) {
+	m.update_available = &b
+}
+
+// UpdateAvailable returns the value of the "update_available" field in the mutation.
+func (m *ImageMutation) UpdateAvailable() (r bool, exists bool) {
+	v := m.update_available
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldUpdateAvailable returns the old "update_available" field's value of the Image entity.
+// If the Image object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ImageMutation) OldUpdateAvailable(ctx context.Context) (v bool, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldUpdateAvailable is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldUpdateAvailable requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldUpdateAvailable: %w", err)
+	}
+	return oldValue.UpdateAvailable, nil
+}
+
+// ResetUpdateAvailable resets all changes to the "update_available" field.
+func (m *ImageMutation) ResetUpdateAvailable() {
+	m.update_available = nil
+}
+
+// SetBaseReference sets the "base_reference" field.
+func (m *ImageMutation) SetBaseReference(s string) {
+	m.base_reference = &s
+}
+
+// BaseReference returns the value of the "base_reference" field in the mutation.
+func (m *ImageMutation) BaseReference() (r string, exists bool) {
+	v := m.base_reference
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldBaseReference returns the old "base_reference" field's value of the Image entity.
+// If the Image object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ImageMutation) OldBaseReference(ctx context.Context) (v *string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldBaseReference is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldBaseReference requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldBaseReference: %w", err)
+	}
+	return oldValue.BaseReference, nil
+}
+
+// ClearBaseReference clears the value of the "base_reference" field.
+func (m *ImageMutation) ClearBaseReference() {
+	m.base_reference = nil
+	m.clearedFields[image.FieldBaseReference] = struct{}{}
+}
+
+// BaseReferenceCleared returns if the "base_reference" field was cleared in this mutation.
+func (m *ImageMutation) BaseReferenceCleared() bool {
+	_, ok := m.clearedFields[image.FieldBaseReference]
+	return ok
+}
+
+// ResetBaseReference resets all changes to the "base_reference" field.
+func (m *ImageMutation) ResetBaseReference() {
+	m.base_reference = nil
+	delete(m.clearedFields, image.FieldBaseReference)
+}
+
+// SetBaseDigest sets the "base_digest" field.
+func (m *ImageMutation) SetBaseDigest(s string) {
+	m.base_digest = &s
+}
+
+// BaseDigest returns the value of the "base_digest" field in the mutation.
+func (m *ImageMutation) BaseDigest() (r string, exists bool) {
+	v := m.base_digest
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldBaseDigest returns the old "base_digest" field's value of the Image entity.
+// If the Image object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ImageMutation) OldBaseDigest(ctx context.Context) (v *string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldBaseDigest is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldBaseDigest requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldBaseDigest: %w", err)
+	}
+	return oldValue.BaseDigest, nil
+}
+
+// ClearBaseDigest clears the value of the "base_digest" field.
+func (m *ImageMutation) ClearBaseDigest() {
+	m.base_digest = nil
+	m.clearedFields[image.FieldBaseDigest] = struct{}{}
+}
+
+// BaseDigestCleared returns if the "base_digest" field was cleared in this mutation.
+func (m *ImageMutation) BaseDigestCleared() bool {
+	_, ok := m.clearedFields[image.FieldBaseDigest]
+	return ok
+}
+
+// ResetBaseDigest resets all changes to the "base_digest" field.
+func (m *ImageMutation) ResetBaseDigest() {
+	m.base_digest = nil
+	delete(m.clearedFields, image.FieldBaseDigest)
+}
+
+// SetCheckedAt sets the "checked_at" field.
+func (m *ImageMutation) SetCheckedAt(t time.Time) {
+	m.checked_at = &t
+}
+
+// CheckedAt returns the value of the "checked_at" field in the mutation.
+func (m *ImageMutation) CheckedAt() (r time.Time, exists bool) {
+	v := m.checked_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCheckedAt returns the old "checked_at" field's value of the Image entity.
+// If the Image object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ImageMutation) OldCheckedAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCheckedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCheckedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCheckedAt: %w", err)
+	}
+	return oldValue.CheckedAt, nil
+}
+
+// ClearCheckedAt clears the value of the "checked_at" field.
+func (m *ImageMutation) ClearCheckedAt() {
+	m.checked_at = nil
+	m.clearedFields[image.FieldCheckedAt] = struct{}{}
+}
+
+// CheckedAtCleared returns if the "checked_at" field was cleared in this mutation.
+func (m *ImageMutation) CheckedAtCleared() bool {
+	_, ok := m.clearedFields[image.FieldCheckedAt]
+	return ok
+}
+
+// ResetCheckedAt resets all changes to the "checked_at" field.
+func (m *ImageMutation) ResetCheckedAt() {
+	m.checked_at = nil
+	delete(m.clearedFields, image.FieldCheckedAt)
+}
+
+// SetDockerfile sets the "dockerfile" field.
+func (m *ImageMutation) SetDockerfile(s string) {
+	m.dockerfile = &s
+}
+
+// Dockerfile returns the value of the "dockerfile" field in the mutation.
+func (m *ImageMutation) Dockerfile() (r string, exists bool) {
+	v := m.dockerfile
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldDockerfile returns the old "dockerfile" field's value of the Image entity.
+// If the Image object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ImageMutation) OldDockerfile(ctx context.Context) (v *string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldDockerfile is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldDockerfile requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldDockerfile: %w", err)
+	}
+	return oldValue.Dockerfile, nil
+}
+
+// ClearDockerfile clears the value of the "dockerfile" field.
+func (m *ImageMutation) ClearDockerfile() {
+	m.dockerfile = nil
+	m.clearedFields[image.FieldDockerfile] = struct{}{}
+}
+
+// DockerfileCleared returns if the "dockerfile" field was cleared in this mutation.
+func (m *ImageMutation) DockerfileCleared() bool {
+	_, ok := m.clearedFields[image.FieldDockerfile]
+	return ok
+}
+
+// ResetDockerfile resets all changes to the "dockerfile" field.
+func (m *ImageMutation) ResetDockerfile() {
+	m.dockerfile = nil
+	delete(m.clearedFields, image.FieldDockerfile)
+}
+
+// SetForm sets the "form" field.
+func (m *ImageMutation) SetForm(rf *record.BuildForm) {
+	m.form = &rf
+}
+
+// Form returns the value of the "form" field in the mutation.
+func (m *ImageMutation) Form() (r *record.BuildForm, exists bool) {
+	v := m.form
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldForm returns the old "form" field's value of the Image entity.
+// If the Image object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ImageMutation) OldForm(ctx context.Context) (v *record.BuildForm, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldForm is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldForm requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldForm: %w", err)
+	}
+	return oldValue.Form, nil
+}
+
+// ClearForm clears the value of the "form" field.
+func (m *ImageMutation) ClearForm() {
+	m.form = nil
+	m.clearedFields[image.FieldForm] = struct{}{}
+}
+
+// FormCleared returns if the "form" field was cleared in this mutation.
+func (m *ImageMutation) FormCleared() bool {
+	_, ok := m.clearedFields[image.FieldForm]
+	return ok
+}
+
+// ResetForm resets all changes to the "form" field.
+func (m *ImageMutation) ResetForm() {
+	m.form = nil
+	delete(m.clearedFields, image.FieldForm)
+}
+
+// SetLayers sets the "layers" field.
+func (m *ImageMutation) SetLayers(r []record.Layer) {
+	m.layers = &r
+	m.appendlayers = nil
+}
+
+// Layers returns the value of the "layers" field in the mutation.
+func (m *ImageMutation) Layers() (r []record.Layer, exists bool) {
+	v := m.layers
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldLayers returns the old "layers" field's value of the Image entity.
+// If the Image object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ImageMutation) OldLayers(ctx context.Context) (v []record.Layer, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldLayers is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldLayers requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldLayers: %w", err)
+	}
+	return oldValue.Layers, nil
+}
+
+// AppendLayers adds r to the "layers" field.
+func (m *ImageMutation) AppendLayers(r []record.Layer) {
+	m.appendlayers = append(m.appendlayers, r...)
+}
+
+// AppendedLayers returns the list of values that were appended to the "layers" field in this mutation.
+func (m *ImageMutation) AppendedLayers() ([]record.Layer, bool) {
+	if len(m.appendlayers) == 0 {
+		return nil, false
+	}
+	return m.appendlayers, true
+}
+
+// ClearLayers clears the value of the "layers" field.
+func (m *ImageMutation) ClearLayers() {
+	m.layers = nil
+	m.appendlayers = nil
+	m.clearedFields[image.FieldLayers] = struct{}{}
+}
+
+// LayersCleared returns if the "layers" field was cleared in this mutation.
+func (m *ImageMutation) LayersCleared() bool {
+	_, ok := m.clearedFields[image.FieldLayers]
+	return ok
+}
+
+// ResetLayers resets all changes to the "layers" field.
+func (m *ImageMutation) ResetLayers() {
+	m.layers = nil
+	m.appendlayers = nil
+	delete(m.clearedFields, image.FieldLayers)
+}
+
+// SetCommittedFromID sets the "committed_from_id" field.
+func (m *ImageMutation) SetCommittedFromID(s string) {
+	m.committed_from_id = &s
+}
+
+// CommittedFromID returns the value of the "committed_from_id" field in the mutation.
+func (m *ImageMutation) CommittedFromID() (r string, exists bool) {
+	v := m.committed_from_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCommittedFromID returns the old "committed_from_id" field's value of the Image entity.
+// If the Image object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ImageMutation) OldCommittedFromID(ctx context.Context) (v *string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCommittedFromID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCommittedFromID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCommittedFromID: %w", err)
+	}
+	return oldValue.CommittedFromID, nil
+}
+
+// ClearCommittedFromID clears the value of the "committed_from_id" field.
+func (m *ImageMutation) ClearCommittedFromID() {
+	m.committed_from_id = nil
+	m.clearedFields[image.FieldCommittedFromID] = struct{}{}
+}
+
+// CommittedFromIDCleared returns if the "committed_from_id" field was cleared in this mutation.
+func (m *ImageMutation) CommittedFromIDCleared() bool {
+	_, ok := m.clearedFields[image.FieldCommittedFromID]
+	return ok
+}
+
+// ResetCommittedFromID resets all changes to the "committed_from_id" field.
+func (m *ImageMutation) ResetCommittedFromID() {
+	m.committed_from_id = nil
+	delete(m.clearedFields, image.FieldCommittedFromID)
+}
+
+// SetLastUsedAt sets the "last_used_at" field.
+func (m *ImageMutation) SetLastUsedAt(t time.Time) {
+	m.last_used_at = &t
+}
+
+// LastUsedAt returns the value of the "last_used_at" field in the mutation.
+func (m *ImageMutation) LastUsedAt() (r time.Time, exists bool) {
+	v := m.last_used_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldLastUsedAt returns the old "last_used_at" field's value of the Image entity.
+// If the Image object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ImageMutation) OldLastUsedAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldLastUsedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldLastUsedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldLastUsedAt: %w", err)
+	}
+	return oldValue.LastUsedAt, nil
+}
+
+// ClearLastUsedAt clears the value of the "last_used_at" field.
+func (m *ImageMutation) ClearLastUsedAt() {
+	m.last_used_at = nil
+	m.clearedFields[image.FieldLastUsedAt] = struct{}{}
+}
+
+// LastUsedAtCleared returns if the "last_used_at" field was cleared in this mutation.
+func (m *ImageMutation) LastUsedAtCleared() bool {
+	_, ok := m.clearedFields[image.FieldLastUsedAt]
+	return ok
+}
+
+// ResetLastUsedAt resets all changes to the "last_used_at" field.
+func (m *ImageMutation) ResetLastUsedAt() {
+	m.last_used_at = nil
+	delete(m.clearedFields, image.FieldLastUsedAt)
+}
+
 // SetCreatedAt sets the "created_at" field.
 func (m *ImageMutation) SetCreatedAt(t time.Time) {
 	m.created_at = &t
@@ -8339,6 +9063,114 @@ func (m *ImageMutation) ResetContainers() {
 	m.removedcontainers = nil
 }
 
+// AddShareIDs adds the "shares" edge to the ImageShare entity by ids.
+func (m *ImageMutation) AddShareIDs(ids ...string) {
+	if m.shares == nil {
+		m.shares = make(map[string]struct{})
+	}
+	for i := range ids {
+		m.shares[ids[i]] = struct{}{}
+	}
+}
+
+// ClearShares clears the "shares" edge to the ImageShare entity.
+func (m *ImageMutation) ClearShares() {
+	m.clearedshares = true
+}
+
+// SharesCleared reports if the "shares" edge to the ImageShare entity was cleared.
+func (m *ImageMutation) SharesCleared() bool {
+	return m.clearedshares
+}
+
+// RemoveShareIDs removes the "shares" edge to the ImageShare entity by IDs.
+func (m *ImageMutation) RemoveShareIDs(ids ...string) {
+	if m.removedshares == nil {
+		m.removedshares = make(map[string]struct{})
+	}
+	for i := range ids {
+		delete(m.shares, ids[i])
+		m.removedshares[ids[i]] = struct{}{}
+	}
+}
+
+// RemovedShares returns the removed IDs of the "shares" edge to the ImageShare entity.
+func (m *ImageMutation) RemovedSharesIDs() (ids []string) {
+	for id := range m.removedshares {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// SharesIDs returns the "shares" edge IDs in the mutation.
+func (m *ImageMutation) SharesIDs() (ids []string) {
+	for id := range m.shares {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// ResetShares resets all changes to the "shares" edge.
+func (m *ImageMutation) ResetShares() {
+	m.shares = nil
+	m.clearedshares = false
+	m.removedshares = nil
+}
+
+// AddLineIDs adds the "lines" edge to the ImageLine entity by ids.
+func (m *ImageMutation) AddLineIDs(ids ...string) {
+	if m.lines == nil {
+		m.lines = make(map[string]struct{})
+	}
+	for i := range ids {
+		m.lines[ids[i]] = struct{}{}
+	}
+}
+
+// ClearLines clears the "lines" edge to the ImageLine entity.
+func (m *ImageMutation) ClearLines() {
+	m.clearedlines = true
+}
+
+// LinesCleared reports if the "lines" edge to the ImageLine entity was cleared.
+func (m *ImageMutation) LinesCleared() bool {
+	return m.clearedlines
+}
+
+// RemoveLineIDs removes the "lines" edge to the ImageLine entity by IDs.
+func (m *ImageMutation) RemoveLineIDs(ids ...string) {
+	if m.removedlines == nil {
+		m.removedlines = make(map[string]struct{})
+	}
+	for i := range ids {
+		delete(m.lines, ids[i])
+		m.removedlines[ids[i]] = struct{}{}
+	}
+}
+
+// RemovedLines returns the removed IDs of the "lines" edge to the ImageLine entity.
+func (m *ImageMutation) RemovedLinesIDs() (ids []string) {
+	for id := range m.removedlines {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// LinesIDs returns the "lines" edge IDs in the mutation.
+func (m *ImageMutation) LinesIDs() (ids []string) {
+	for id := range m.lines {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// ResetLines resets all changes to the "lines" edge.
+func (m *ImageMutation) ResetLines() {
+	m.lines = nil
+	m.clearedlines = false
+	m.removedlines = nil
+}
+
 // Where appends a list predicates to the ImageMutation builder.
 func (m *ImageMutation) Where(ps ...predicate.Image) {
 	m.predicates = append(m.predicates, ps...)
@@ -8373,7 +9205,7 @@ func (m *ImageMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *ImageMutation) Fields() []string {
-	fields := make([]string, 0, 16)
+	fields := make([]string, 0, 25)
 	if m.owner != nil {
 		fields = append(fields, image.FieldOwnerID)
 	}
@@ -8419,6 +9251,33 @@ func (m *ImageMutation) Fields() []string {
 	if m.min_gpu != nil {
 		fields = append(fields, image.FieldMinGpu)
 	}
+	if m.update_available != nil {
+		fields = append(fields, image.FieldUpdateAvailable)
+	}
+	if m.base_reference != nil {
+		fields = append(fields, image.FieldBaseReference)
+	}
+	if m.base_digest != nil {
+		fields = append(fields, image.FieldBaseDigest)
+	}
+	if m.checked_at != nil {
+		fields = append(fields, image.FieldCheckedAt)
+	}
+	if m.dockerfile != nil {
+		fields = append(fields, image.FieldDockerfile)
+	}
+	if m.form != nil {
+		fields = append(fields, image.FieldForm)
+	}
+	if m.layers != nil {
+		fields = append(fields, image.FieldLayers)
+	}
+	if m.committed_from_id != nil {
+		fields = append(fields, image.FieldCommittedFromID)
+	}
+	if m.last_used_at != nil {
+		fields = append(fields, image.FieldLastUsedAt)
+	}
 	if m.created_at != nil {
 		fields = append(fields, image.FieldCreatedAt)
 	}
@@ -8460,6 +9319,24 @@ func (m *ImageMutation) Field(name string) (ent.Value, bool) {
 		return m.MinMemory()
 	case image.FieldMinGpu:
 		return m.MinGpu()
+	case image.FieldUpdateAvailable:
+		return m.UpdateAvailable()
+	case image.FieldBaseReference:
+		return m.BaseReference()
+	case image.FieldBaseDigest:
+		return m.BaseDigest()
+	case image.FieldCheckedAt:
+		return m.CheckedAt()
+	case image.FieldDockerfile:
+		return m.Dockerfile()
+	case image.FieldForm:
+		return m.Form()
+	case image.FieldLayers:
+		return m.Layers()
+	case image.FieldCommittedFromID:
+		return m.CommittedFromID()
+	case image.FieldLastUsedAt:
+		return m.LastUsedAt()
 	case image.FieldCreatedAt:
 		return m.CreatedAt()
 	}
@@ -8501,6 +9378,24 @@ func (m *ImageMutation) OldField(ctx context.Context, name string) (ent.Value, e
 		return m.OldMinMemory(ctx)
 	case image.FieldMinGpu:
 		return m.OldMinGpu(ctx)
+	case image.FieldUpdateAvailable:
+		return m.OldUpdateAvailable(ctx)
+	case image.FieldBaseReference:
+		return m.OldBaseReference(ctx)
+	case image.FieldBaseDigest:
+		return m.OldBaseDigest(ctx)
+	case image.FieldCheckedAt:
+		return m.OldCheckedAt(ctx)
+	case image.FieldDockerfile:
+		return m.OldDockerfile(ctx)
+	case image.FieldForm:
+		return m.OldForm(ctx)
+	case image.FieldLayers:
+		return m.OldLayers(ctx)
+	case image.FieldCommittedFromID:
+		return m.OldCommittedFromID(ctx)
+	case image.FieldLastUsedAt:
+		return m.OldLastUsedAt(ctx)
 	case image.FieldCreatedAt:
 		return m.OldCreatedAt(ctx)
 	}
@@ -8617,6 +9512,69 @@ func (m *ImageMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetMinGpu(v)
 		return nil
+	case image.FieldUpdateAvailable:
+		v, ok := value.(bool)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetUpdateAvailable(v)
+		return nil
+	case image.FieldBaseReference:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetBaseReference(v)
+		return nil
+	case image.FieldBaseDigest:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetBaseDigest(v)
+		return nil
+	case image.FieldCheckedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCheckedAt(v)
+		return nil
+	case image.FieldDockerfile:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetDockerfile(v)
+		return nil
+	case image.FieldForm:
+		v, ok := value.(*record.BuildForm)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetForm(v)
+		return nil
+	case image.FieldLayers:
+		v, ok := value.([]record.Layer)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetLayers(v)
+		return nil
+	case image.FieldCommittedFromID:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCommittedFromID(v)
+		return nil
+	case image.FieldLastUsedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetLastUsedAt(v)
+		return nil
 	case image.FieldCreatedAt:
 		v, ok := value.(time.Time)
 		if !ok {
@@ -8720,6 +9678,30 @@ func (m *ImageMutation) ClearedFields() []string {
 	if m.FieldCleared(image.FieldStatusMessage) {
 		fields = append(fields, image.FieldStatusMessage)
 	}
+	if m.FieldCleared(image.FieldBaseReference) {
+		fields = append(fields, image.FieldBaseReference)
+	}
+	if m.FieldCleared(image.FieldBaseDigest) {
+		fields = append(fields, image.FieldBaseDigest)
+	}
+	if m.FieldCleared(image.FieldCheckedAt) {
+		fields = append(fields, image.FieldCheckedAt)
+	}
+	if m.FieldCleared(image.FieldDockerfile) {
+		fields = append(fields, image.FieldDockerfile)
+	}
+	if m.FieldCleared(image.FieldForm) {
+		fields = append(fields, image.FieldForm)
+	}
+	if m.FieldCleared(image.FieldLayers) {
+		fields = append(fields, image.FieldLayers)
+	}
+	if m.FieldCleared(image.FieldCommittedFromID) {
+		fields = append(fields, image.FieldCommittedFromID)
+	}
+	if m.FieldCleared(image.FieldLastUsedAt) {
+		fields = append(fields, image.FieldLastUsedAt)
+	}
 	return fields
 }
 
@@ -8748,6 +9730,30 @@ func (m *ImageMutation) ClearField(name string) error {
 		return nil
 	case image.FieldStatusMessage:
 		m.ClearStatusMessage()
+		return nil
+	case image.FieldBaseReference:
+		m.ClearBaseReference()
+		return nil
+	case image.FieldBaseDigest:
+		m.ClearBaseDigest()
+		return nil
+	case image.FieldCheckedAt:
+		m.ClearCheckedAt()
+		return nil
+	case image.FieldDockerfile:
+		m.ClearDockerfile()
+		return nil
+	case image.FieldForm:
+		m.ClearForm()
+		return nil
+	case image.FieldLayers:
+		m.ClearLayers()
+		return nil
+	case image.FieldCommittedFromID:
+		m.ClearCommittedFromID()
+		return nil
+	case image.FieldLastUsedAt:
+		m.ClearLastUsedAt()
 		return nil
 	}
 	return fmt.Errorf("unknown Image nullable field %s", name)
@@ -8802,6 +9808,33 @@ func (m *ImageMutation) ResetField(name string) error {
 	case image.FieldMinGpu:
 		m.ResetMinGpu()
 		return nil
+	case image.FieldUpdateAvailable:
+		m.ResetUpdateAvailable()
+		return nil
+	case image.FieldBaseReference:
+		m.ResetBaseReference()
+		return nil
+	case image.FieldBaseDigest:
+		m.ResetBaseDigest()
+		return nil
+	case image.FieldCheckedAt:
+		m.ResetCheckedAt()
+		return nil
+	case image.FieldDockerfile:
+		m.ResetDockerfile()
+		return nil
+	case image.FieldForm:
+		m.ResetForm()
+		return nil
+	case image.FieldLayers:
+		m.ResetLayers()
+		return nil
+	case image.FieldCommittedFromID:
+		m.ResetCommittedFromID()
+		return nil
+	case image.FieldLastUsedAt:
+		m.ResetLastUsedAt()
+		return nil
 	case image.FieldCreatedAt:
 		m.ResetCreatedAt()
 		return nil
@@ -8811,12 +9844,18 @@ func (m *ImageMutation) ResetField(name string) error {
 
 // AddedEdges returns all edge names that were set/added in this mutation.
 func (m *ImageMutation) AddedEdges() []string {
-	edges := make([]string, 0, 2)
+	edges := make([]string, 0, 4)
 	if m.owner != nil {
 		edges = append(edges, image.EdgeOwner)
 	}
 	if m.containers != nil {
 		edges = append(edges, image.EdgeContainers)
+	}
+	if m.shares != nil {
+		edges = append(edges, image.EdgeShares)
+	}
+	if m.lines != nil {
+		edges = append(edges, image.EdgeLines)
 	}
 	return edges
 }
@@ -8835,15 +9874,33 @@ func (m *ImageMutation) AddedIDs(name string) []ent.Value {
 			ids = append(ids, id)
 		}
 		return ids
+	case image.EdgeShares:
+		ids := make([]ent.Value, 0, len(m.shares))
+		for id := range m.shares {
+			ids = append(ids, id)
+		}
+		return ids
+	case image.EdgeLines:
+		ids := make([]ent.Value, 0, len(m.lines))
+		for id := range m.lines {
+			ids = append(ids, id)
+		}
+		return ids
 	}
 	return nil
 }
 
 // RemovedEdges returns all edge names that were removed in this mutation.
 func (m *ImageMutation) RemovedEdges() []string {
-	edges := make([]string, 0, 2)
+	edges := make([]string, 0, 4)
 	if m.removedcontainers != nil {
 		edges = append(edges, image.EdgeContainers)
+	}
+	if m.removedshares != nil {
+		edges = append(edges, image.EdgeShares)
+	}
+	if m.removedlines != nil {
+		edges = append(edges, image.EdgeLines)
 	}
 	return edges
 }
@@ -8858,18 +9915,36 @@ func (m *ImageMutation) RemovedIDs(name string) []ent.Value {
 			ids = append(ids, id)
 		}
 		return ids
+	case image.EdgeShares:
+		ids := make([]ent.Value, 0, len(m.removedshares))
+		for id := range m.removedshares {
+			ids = append(ids, id)
+		}
+		return ids
+	case image.EdgeLines:
+		ids := make([]ent.Value, 0, len(m.removedlines))
+		for id := range m.removedlines {
+			ids = append(ids, id)
+		}
+		return ids
 	}
 	return nil
 }
 
 // ClearedEdges returns all edge names that were cleared in this mutation.
 func (m *ImageMutation) ClearedEdges() []string {
-	edges := make([]string, 0, 2)
+	edges := make([]string, 0, 4)
 	if m.clearedowner {
 		edges = append(edges, image.EdgeOwner)
 	}
 	if m.clearedcontainers {
 		edges = append(edges, image.EdgeContainers)
+	}
+	if m.clearedshares {
+		edges = append(edges, image.EdgeShares)
+	}
+	if m.clearedlines {
+		edges = append(edges, image.EdgeLines)
 	}
 	return edges
 }
@@ -8882,6 +9957,10 @@ func (m *ImageMutation) EdgeCleared(name string) bool {
 		return m.clearedowner
 	case image.EdgeContainers:
 		return m.clearedcontainers
+	case image.EdgeShares:
+		return m.clearedshares
+	case image.EdgeLines:
+		return m.clearedlines
 	}
 	return false
 }
@@ -8907,8 +9986,1138 @@ func (m *ImageMutation) ResetEdge(name string) error {
 	case image.EdgeContainers:
 		m.ResetContainers()
 		return nil
+	case image.EdgeShares:
+		m.ResetShares()
+		return nil
+	case image.EdgeLines:
+		m.ResetLines()
+		return nil
 	}
 	return fmt.Errorf("unknown Image edge %s", name)
+}
+
+// ImageLineMutation represents an operation that mutates the ImageLine nodes in the graph.
+type ImageLineMutation struct {
+	config
+	op            Op
+	typ           string
+	id            *string
+	number        *int
+	addnumber     *int
+	text          *string
+	at            *time.Time
+	clearedFields map[string]struct{}
+	image         *string
+	clearedimage  bool
+	done          bool
+	oldValue      func(context.Context) (*ImageLine, error)
+	predicates    []predicate.ImageLine
+}
+
+var _ ent.Mutation = (*ImageLineMutation)(nil)
+
+// imagelineOption allows management of the mutation configuration using functional options.
+type imagelineOption func(*ImageLineMutation)
+
+// newImageLineMutation creates new mutation for the ImageLine entity.
+func newImageLineMutation(c config, op Op, opts ...imagelineOption) *ImageLineMutation {
+	m := &ImageLineMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeImageLine,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withImageLineID sets the ID field of the mutation.
+func withImageLineID(id string) imagelineOption {
+	return func(m *ImageLineMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *ImageLine
+		)
+		m.oldValue = func(ctx context.Context) (*ImageLine, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().ImageLine.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withImageLine sets the old ImageLine of the mutation.
+func withImageLine(node *ImageLine) imagelineOption {
+	return func(m *ImageLineMutation) {
+		m.oldValue = func(context.Context) (*ImageLine, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m ImageLineMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m ImageLineMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("ent: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of ImageLine entities.
+func (m *ImageLineMutation) SetID(id string) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *ImageLineMutation) ID() (id string, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *ImageLineMutation) IDs(ctx context.Context) ([]string, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []string{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().ImageLine.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetImageID sets the "image_id" field.
+func (m *ImageLineMutation) SetImageID(s string) {
+	m.image = &s
+}
+
+// ImageID returns the value of the "image_id" field in the mutation.
+func (m *ImageLineMutation) ImageID() (r string, exists bool) {
+	v := m.image
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldImageID returns the old "image_id" field's value of the ImageLine entity.
+// If the ImageLine object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ImageLineMutation) OldImageID(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldImageID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldImageID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldImageID: %w", err)
+	}
+	return oldValue.ImageID, nil
+}
+
+// ResetImageID resets all changes to the "image_id" field.
+func (m *ImageLineMutation) ResetImageID() {
+	m.image = nil
+}
+
+// SetNumber sets the "number" field.
+func (m *ImageLineMutation) SetNumber(i int) {
+	m.number = &i
+	m.addnumber = nil
+}
+
+// Number returns the value of the "number" field in the mutation.
+func (m *ImageLineMutation) Number() (r int, exists bool) {
+	v := m.number
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldNumber returns the old "number" field's value of the ImageLine entity.
+// If the ImageLine object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ImageLineMutation) OldNumber(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldNumber is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldNumber requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldNumber: %w", err)
+	}
+	return oldValue.Number, nil
+}
+
+// AddNumber adds i to the "number" field.
+func (m *ImageLineMutation) AddNumber(i int) {
+	if m.addnumber != nil {
+		*m.addnumber += i
+	} else {
+		m.addnumber = &i
+	}
+}
+
+// AddedNumber returns the value that was added to the "number" field in this mutation.
+func (m *ImageLineMutation) AddedNumber() (r int, exists bool) {
+	v := m.addnumber
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetNumber resets all changes to the "number" field.
+func (m *ImageLineMutation) ResetNumber() {
+	m.number = nil
+	m.addnumber = nil
+}
+
+// SetText sets the "text" field.
+func (m *ImageLineMutation) SetText(s string) {
+	m.text = &s
+}
+
+// Text returns the value of the "text" field in the mutation.
+func (m *ImageLineMutation) Text() (r string, exists bool) {
+	v := m.text
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldText returns the old "text" field's value of the ImageLine entity.
+// If the ImageLine object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ImageLineMutation) OldText(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldText is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldText requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldText: %w", err)
+	}
+	return oldValue.Text, nil
+}
+
+// ResetText resets all changes to the "text" field.
+func (m *ImageLineMutation) ResetText() {
+	m.text = nil
+}
+
+// SetAt sets the "at" field.
+func (m *ImageLineMutation) SetAt(t time.Time) {
+	m.at = &t
+}
+
+// At returns the value of the "at" field in the mutation.
+func (m *ImageLineMutation) At() (r time.Time, exists bool) {
+	v := m.at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldAt returns the old "at" field's value of the ImageLine entity.
+// If the ImageLine object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ImageLineMutation) OldAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldAt: %w", err)
+	}
+	return oldValue.At, nil
+}
+
+// ResetAt resets all changes to the "at" field.
+func (m *ImageLineMutation) ResetAt() {
+	m.at = nil
+}
+
+// ClearImage clears the "image" edge to the Image entity.
+func (m *ImageLineMutation) ClearImage() {
+	m.clearedimage = true
+	m.clearedFields[imageline.FieldImageID] = struct{}{}
+}
+
+// ImageCleared reports if the "image" edge to the Image entity was cleared.
+func (m *ImageLineMutation) ImageCleared() bool {
+	return m.clearedimage
+}
+
+// ImageIDs returns the "image" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// ImageID instead. It exists only for internal usage by the builders.
+func (m *ImageLineMutation) ImageIDs() (ids []string) {
+	if id := m.image; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetImage resets all changes to the "image" edge.
+func (m *ImageLineMutation) ResetImage() {
+	m.image = nil
+	m.clearedimage = false
+}
+
+// Where appends a list predicates to the ImageLineMutation builder.
+func (m *ImageLineMutation) Where(ps ...predicate.ImageLine) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the ImageLineMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *ImageLineMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.ImageLine, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *ImageLineMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *ImageLineMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (ImageLine).
+func (m *ImageLineMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *ImageLineMutation) Fields() []string {
+	fields := make([]string, 0, 4)
+	if m.image != nil {
+		fields = append(fields, imageline.FieldImageID)
+	}
+	if m.number != nil {
+		fields = append(fields, imageline.FieldNumber)
+	}
+	if m.text != nil {
+		fields = append(fields, imageline.FieldText)
+	}
+	if m.at != nil {
+		fields = append(fields, imageline.FieldAt)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *ImageLineMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case imageline.FieldImageID:
+		return m.ImageID()
+	case imageline.FieldNumber:
+		return m.Number()
+	case imageline.FieldText:
+		return m.Text()
+	case imageline.FieldAt:
+		return m.At()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *ImageLineMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case imageline.FieldImageID:
+		return m.OldImageID(ctx)
+	case imageline.FieldNumber:
+		return m.OldNumber(ctx)
+	case imageline.FieldText:
+		return m.OldText(ctx)
+	case imageline.FieldAt:
+		return m.OldAt(ctx)
+	}
+	return nil, fmt.Errorf("unknown ImageLine field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *ImageLineMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case imageline.FieldImageID:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetImageID(v)
+		return nil
+	case imageline.FieldNumber:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetNumber(v)
+		return nil
+	case imageline.FieldText:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetText(v)
+		return nil
+	case imageline.FieldAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetAt(v)
+		return nil
+	}
+	return fmt.Errorf("unknown ImageLine field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *ImageLineMutation) AddedFields() []string {
+	var fields []string
+	if m.addnumber != nil {
+		fields = append(fields, imageline.FieldNumber)
+	}
+	return fields
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *ImageLineMutation) AddedField(name string) (ent.Value, bool) {
+	switch name {
+	case imageline.FieldNumber:
+		return m.AddedNumber()
+	}
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *ImageLineMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	case imageline.FieldNumber:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddNumber(v)
+		return nil
+	}
+	return fmt.Errorf("unknown ImageLine numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *ImageLineMutation) ClearedFields() []string {
+	return nil
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *ImageLineMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *ImageLineMutation) ClearField(name string) error {
+	return fmt.Errorf("unknown ImageLine nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *ImageLineMutation) ResetField(name string) error {
+	switch name {
+	case imageline.FieldImageID:
+		m.ResetImageID()
+		return nil
+	case imageline.FieldNumber:
+		m.ResetNumber()
+		return nil
+	case imageline.FieldText:
+		m.ResetText()
+		return nil
+	case imageline.FieldAt:
+		m.ResetAt()
+		return nil
+	}
+	return fmt.Errorf("unknown ImageLine field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *ImageLineMutation) AddedEdges() []string {
+	edges := make([]string, 0, 1)
+	if m.image != nil {
+		edges = append(edges, imageline.EdgeImage)
+	}
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *ImageLineMutation) AddedIDs(name string) []ent.Value {
+	switch name {
+	case imageline.EdgeImage:
+		if id := m.image; id != nil {
+			return []ent.Value{*id}
+		}
+	}
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *ImageLineMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 1)
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *ImageLineMutation) RemovedIDs(name string) []ent.Value {
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *ImageLineMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 1)
+	if m.clearedimage {
+		edges = append(edges, imageline.EdgeImage)
+	}
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *ImageLineMutation) EdgeCleared(name string) bool {
+	switch name {
+	case imageline.EdgeImage:
+		return m.clearedimage
+	}
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *ImageLineMutation) ClearEdge(name string) error {
+	switch name {
+	case imageline.EdgeImage:
+		m.ClearImage()
+		return nil
+	}
+	return fmt.Errorf("unknown ImageLine unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *ImageLineMutation) ResetEdge(name string) error {
+	switch name {
+	case imageline.EdgeImage:
+		m.ResetImage()
+		return nil
+	}
+	return fmt.Errorf("unknown ImageLine edge %s", name)
+}
+
+// ImageShareMutation represents an operation that mutates the ImageShare nodes in the graph.
+type ImageShareMutation struct {
+	config
+	op            Op
+	typ           string
+	id            *string
+	created_at    *time.Time
+	clearedFields map[string]struct{}
+	image         *string
+	clearedimage  bool
+	user          *string
+	cleareduser   bool
+	done          bool
+	oldValue      func(context.Context) (*ImageShare, error)
+	predicates    []predicate.ImageShare
+}
+
+var _ ent.Mutation = (*ImageShareMutation)(nil)
+
+// imageshareOption allows management of the mutation configuration using functional options.
+type imageshareOption func(*ImageShareMutation)
+
+// newImageShareMutation creates new mutation for the ImageShare entity.
+func newImageShareMutation(c config, op Op, opts ...imageshareOption) *ImageShareMutation {
+	m := &ImageShareMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeImageShare,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withImageShareID sets the ID field of the mutation.
+func withImageShareID(id string) imageshareOption {
+	return func(m *ImageShareMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *ImageShare
+		)
+		m.oldValue = func(ctx context.Context) (*ImageShare, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().ImageShare.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withImageShare sets the old ImageShare of the mutation.
+func withImageShare(node *ImageShare) imageshareOption {
+	return func(m *ImageShareMutation) {
+		m.oldValue = func(context.Context) (*ImageShare, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m ImageShareMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m ImageShareMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("ent: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of ImageShare entities.
+func (m *ImageShareMutation) SetID(id string) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *ImageShareMutation) ID() (id string, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *ImageShareMutation) IDs(ctx context.Context) ([]string, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []string{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().ImageShare.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetImageID sets the "image_id" field.
+func (m *ImageShareMutation) SetImageID(s string) {
+	m.image = &s
+}
+
+// ImageID returns the value of the "image_id" field in the mutation.
+func (m *ImageShareMutation) ImageID() (r string, exists bool) {
+	v := m.image
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldImageID returns the old "image_id" field's value of the ImageShare entity.
+// If the ImageShare object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ImageShareMutation) OldImageID(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldImageID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldImageID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldImageID: %w", err)
+	}
+	return oldValue.ImageID, nil
+}
+
+// ResetImageID resets all changes to the "image_id" field.
+func (m *ImageShareMutation) ResetImageID() {
+	m.image = nil
+}
+
+// SetUserID sets the "user_id" field.
+func (m *ImageShareMutation) SetUserID(s string) {
+	m.user = &s
+}
+
+// UserID returns the value of the "user_id" field in the mutation.
+func (m *ImageShareMutation) UserID() (r string, exists bool) {
+	v := m.user
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldUserID returns the old "user_id" field's value of the ImageShare entity.
+// If the ImageShare object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ImageShareMutation) OldUserID(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldUserID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldUserID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldUserID: %w", err)
+	}
+	return oldValue.UserID, nil
+}
+
+// ResetUserID resets all changes to the "user_id" field.
+func (m *ImageShareMutation) ResetUserID() {
+	m.user = nil
+}
+
+// SetCreatedAt sets the "created_at" field.
+func (m *ImageShareMutation) SetCreatedAt(t time.Time) {
+	m.created_at = &t
+}
+
+// CreatedAt returns the value of the "created_at" field in the mutation.
+func (m *ImageShareMutation) CreatedAt() (r time.Time, exists bool) {
+	v := m.created_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCreatedAt returns the old "created_at" field's value of the ImageShare entity.
+// If the ImageShare object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ImageShareMutation) OldCreatedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCreatedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCreatedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCreatedAt: %w", err)
+	}
+	return oldValue.CreatedAt, nil
+}
+
+// ResetCreatedAt resets all changes to the "created_at" field.
+func (m *ImageShareMutation) ResetCreatedAt() {
+	m.created_at = nil
+}
+
+// ClearImage clears the "image" edge to the Image entity.
+func (m *ImageShareMutation) ClearImage() {
+	m.clearedimage = true
+	m.clearedFields[imageshare.FieldImageID] = struct{}{}
+}
+
+// ImageCleared reports if the "image" edge to the Image entity was cleared.
+func (m *ImageShareMutation) ImageCleared() bool {
+	return m.clearedimage
+}
+
+// ImageIDs returns the "image" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// ImageID instead. It exists only for internal usage by the builders.
+func (m *ImageShareMutation) ImageIDs() (ids []string) {
+	if id := m.image; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetImage resets all changes to the "image" edge.
+func (m *ImageShareMutation) ResetImage() {
+	m.image = nil
+	m.clearedimage = false
+}
+
+// ClearUser clears the "user" edge to the User entity.
+func (m *ImageShareMutation) ClearUser() {
+	m.cleareduser = true
+	m.clearedFields[imageshare.FieldUserID] = struct{}{}
+}
+
+// UserCleared reports if the "user" edge to the User entity was cleared.
+func (m *ImageShareMutation) UserCleared() bool {
+	return m.cleareduser
+}
+
+// UserIDs returns the "user" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// UserID instead. It exists only for internal usage by the builders.
+func (m *ImageShareMutation) UserIDs() (ids []string) {
+	if id := m.user; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetUser resets all changes to the "user" edge.
+func (m *ImageShareMutation) ResetUser() {
+	m.user = nil
+	m.cleareduser = false
+}
+
+// Where appends a list predicates to the ImageShareMutation builder.
+func (m *ImageShareMutation) Where(ps ...predicate.ImageShare) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the ImageShareMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *ImageShareMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.ImageShare, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *ImageShareMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *ImageShareMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (ImageShare).
+func (m *ImageShareMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *ImageShareMutation) Fields() []string {
+	fields := make([]string, 0, 3)
+	if m.image != nil {
+		fields = append(fields, imageshare.FieldImageID)
+	}
+	if m.user != nil {
+		fields = append(fields, imageshare.FieldUserID)
+	}
+	if m.created_at != nil {
+		fields = append(fields, imageshare.FieldCreatedAt)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *ImageShareMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case imageshare.FieldImageID:
+		return m.ImageID()
+	case imageshare.FieldUserID:
+		return m.UserID()
+	case imageshare.FieldCreatedAt:
+		return m.CreatedAt()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *ImageShareMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case imageshare.FieldImageID:
+		return m.OldImageID(ctx)
+	case imageshare.FieldUserID:
+		return m.OldUserID(ctx)
+	case imageshare.FieldCreatedAt:
+		return m.OldCreatedAt(ctx)
+	}
+	return nil, fmt.Errorf("unknown ImageShare field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *ImageShareMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case imageshare.FieldImageID:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetImageID(v)
+		return nil
+	case imageshare.FieldUserID:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetUserID(v)
+		return nil
+	case imageshare.FieldCreatedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCreatedAt(v)
+		return nil
+	}
+	return fmt.Errorf("unknown ImageShare field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *ImageShareMutation) AddedFields() []string {
+	return nil
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *ImageShareMutation) AddedField(name string) (ent.Value, bool) {
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *ImageShareMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	}
+	return fmt.Errorf("unknown ImageShare numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *ImageShareMutation) ClearedFields() []string {
+	return nil
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *ImageShareMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *ImageShareMutation) ClearField(name string) error {
+	return fmt.Errorf("unknown ImageShare nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *ImageShareMutation) ResetField(name string) error {
+	switch name {
+	case imageshare.FieldImageID:
+		m.ResetImageID()
+		return nil
+	case imageshare.FieldUserID:
+		m.ResetUserID()
+		return nil
+	case imageshare.FieldCreatedAt:
+		m.ResetCreatedAt()
+		return nil
+	}
+	return fmt.Errorf("unknown ImageShare field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *ImageShareMutation) AddedEdges() []string {
+	edges := make([]string, 0, 2)
+	if m.image != nil {
+		edges = append(edges, imageshare.EdgeImage)
+	}
+	if m.user != nil {
+		edges = append(edges, imageshare.EdgeUser)
+	}
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *ImageShareMutation) AddedIDs(name string) []ent.Value {
+	switch name {
+	case imageshare.EdgeImage:
+		if id := m.image; id != nil {
+			return []ent.Value{*id}
+		}
+	case imageshare.EdgeUser:
+		if id := m.user; id != nil {
+			return []ent.Value{*id}
+		}
+	}
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *ImageShareMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 2)
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *ImageShareMutation) RemovedIDs(name string) []ent.Value {
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *ImageShareMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 2)
+	if m.clearedimage {
+		edges = append(edges, imageshare.EdgeImage)
+	}
+	if m.cleareduser {
+		edges = append(edges, imageshare.EdgeUser)
+	}
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *ImageShareMutation) EdgeCleared(name string) bool {
+	switch name {
+	case imageshare.EdgeImage:
+		return m.clearedimage
+	case imageshare.EdgeUser:
+		return m.cleareduser
+	}
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *ImageShareMutation) ClearEdge(name string) error {
+	switch name {
+	case imageshare.EdgeImage:
+		m.ClearImage()
+		return nil
+	case imageshare.EdgeUser:
+		m.ClearUser()
+		return nil
+	}
+	return fmt.Errorf("unknown ImageShare unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *ImageShareMutation) ResetEdge(name string) error {
+	switch name {
+	case imageshare.EdgeImage:
+		m.ResetImage()
+		return nil
+	case imageshare.EdgeUser:
+		m.ResetUser()
+		return nil
+	}
+	return fmt.Errorf("unknown ImageShare edge %s", name)
 }
 
 // InvitationMutation represents an operation that mutates the Invitation nodes in the graph.
@@ -13471,6 +15680,1346 @@ func (m *SessionMutation) ResetEdge(name string) error {
 	return fmt.Errorf("unknown Session edge %s", name)
 }
 
+// StatsChunkMutation represents an operation that mutates the StatsChunk nodes in the graph.
+type StatsChunkMutation struct {
+	config
+	op               Op
+	typ              string
+	id               *string
+	step             *int
+	addstep          *int
+	from             *time.Time
+	to               *time.Time
+	data             *[]byte
+	clearedFields    map[string]struct{}
+	container        *string
+	clearedcontainer bool
+	done             bool
+	oldValue         func(context.Context) (*StatsChunk, error)
+	predicates       []predicate.StatsChunk
+}
+
+var _ ent.Mutation = (*StatsChunkMutation)(nil)
+
+// statschunkOption allows management of the mutation configuration using functional options.
+type statschunkOption func(*StatsChunkMutation)
+
+// newStatsChunkMutation creates new mutation for the StatsChunk entity.
+func newStatsChunkMutation(c config, op Op, opts ...statschunkOption) *StatsChunkMutation {
+	m := &StatsChunkMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeStatsChunk,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withStatsChunkID sets the ID field of the mutation.
+func withStatsChunkID(id string) statschunkOption {
+	return func(m *StatsChunkMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *StatsChunk
+		)
+		m.oldValue = func(ctx context.Context) (*StatsChunk, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().StatsChunk.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withStatsChunk sets the old StatsChunk of the mutation.
+func withStatsChunk(node *StatsChunk) statschunkOption {
+	return func(m *StatsChunkMutation) {
+		m.oldValue = func(context.Context) (*StatsChunk, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m StatsChunkMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m StatsChunkMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("ent: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of StatsChunk entities.
+func (m *StatsChunkMutation) SetID(id string) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *StatsChunkMutation) ID() (id string, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *StatsChunkMutation) IDs(ctx context.Context) ([]string, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []string{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().StatsChunk.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetContainerID sets the "container_id" field.
+func (m *StatsChunkMutation) SetContainerID(s string) {
+	m.container = &s
+}
+
+// ContainerID returns the value of the "container_id" field in the mutation.
+func (m *StatsChunkMutation) ContainerID() (r string, exists bool) {
+	v := m.container
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldContainerID returns the old "container_id" field's value of the StatsChunk entity.
+// If the StatsChunk object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *StatsChunkMutation) OldContainerID(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldContainerID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldContainerID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldContainerID: %w", err)
+	}
+	return oldValue.ContainerID, nil
+}
+
+// ResetContainerID resets all changes to the "container_id" field.
+func (m *StatsChunkMutation) ResetContainerID() {
+	m.container = nil
+}
+
+// SetStep sets the "step" field.
+func (m *StatsChunkMutation) SetStep(i int) {
+	m.step = &i
+	m.addstep = nil
+}
+
+// Step returns the value of the "step" field in the mutation.
+func (m *StatsChunkMutation) Step() (r int, exists bool) {
+	v := m.step
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldStep returns the old "step" field's value of the StatsChunk entity.
+// If the StatsChunk object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *StatsChunkMutation) OldStep(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldStep is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldStep requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldStep: %w", err)
+	}
+	return oldValue.Step, nil
+}
+
+// AddStep adds i to the "step" field.
+func (m *StatsChunkMutation) AddStep(i int) {
+	if m.addstep != nil {
+		*m.addstep += i
+	} else {
+		m.addstep = &i
+	}
+}
+
+// AddedStep returns the value that was added to the "step" field in this mutation.
+func (m *StatsChunkMutation) AddedStep() (r int, exists bool) {
+	v := m.addstep
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetStep resets all changes to the "step" field.
+func (m *StatsChunkMutation) ResetStep() {
+	m.step = nil
+	m.addstep = nil
+}
+
+// SetFrom sets the "from" field.
+func (m *StatsChunkMutation) SetFrom(t time.Time) {
+	m.from = &t
+}
+
+// From returns the value of the "from" field in the mutation.
+func (m *StatsChunkMutation) From() (r time.Time, exists bool) {
+	v := m.from
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldFrom returns the old "from" field's value of the StatsChunk entity.
+// If the StatsChunk object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *StatsChunkMutation) OldFrom(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldFrom is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldFrom requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldFrom: %w", err)
+	}
+	return oldValue.From, nil
+}
+
+// ResetFrom resets all changes to the "from" field.
+func (m *StatsChunkMutation) ResetFrom() {
+	m.from = nil
+}
+
+// SetTo sets the "to" field.
+func (m *StatsChunkMutation) SetTo(t time.Time) {
+	m.to = &t
+}
+
+// To returns the value of the "to" field in the mutation.
+func (m *StatsChunkMutation) To() (r time.Time, exists bool) {
+	v := m.to
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldTo returns the old "to" field's value of the StatsChunk entity.
+// If the StatsChunk object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *StatsChunkMutation) OldTo(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldTo is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldTo requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldTo: %w", err)
+	}
+	return oldValue.To, nil
+}
+
+// ResetTo resets all changes to the "to" field.
+func (m *StatsChunkMutation) ResetTo() {
+	m.to = nil
+}
+
+// SetData sets the "data" field.
+func (m *StatsChunkMutation) SetData(b []byte) {
+	m.data = &b
+}
+
+// Data returns the value of the "data" field in the mutation.
+func (m *StatsChunkMutation) Data() (r []byte, exists bool) {
+	v := m.data
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldData returns the old "data" field's value of the StatsChunk entity.
+// If the StatsChunk object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *StatsChunkMutation) OldData(ctx context.Context) (v []byte, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldData is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldData requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldData: %w", err)
+	}
+	return oldValue.Data, nil
+}
+
+// ResetData resets all changes to the "data" field.
+func (m *StatsChunkMutation) ResetData() {
+	m.data = nil
+}
+
+// ClearContainer clears the "container" edge to the Container entity.
+func (m *StatsChunkMutation) ClearContainer() {
+	m.clearedcontainer = true
+	m.clearedFields[statschunk.FieldContainerID] = struct{}{}
+}
+
+// ContainerCleared reports if the "container" edge to the Container entity was cleared.
+func (m *StatsChunkMutation) ContainerCleared() bool {
+	return m.clearedcontainer
+}
+
+// ContainerIDs returns the "container" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// ContainerID instead. It exists only for internal usage by the builders.
+func (m *StatsChunkMutation) ContainerIDs() (ids []string) {
+	if id := m.container; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetContainer resets all changes to the "container" edge.
+func (m *StatsChunkMutation) ResetContainer() {
+	m.container = nil
+	m.clearedcontainer = false
+}
+
+// Where appends a list predicates to the StatsChunkMutation builder.
+func (m *StatsChunkMutation) Where(ps ...predicate.StatsChunk) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the StatsChunkMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *StatsChunkMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.StatsChunk, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *StatsChunkMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *StatsChunkMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (StatsChunk).
+func (m *StatsChunkMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *StatsChunkMutation) Fields() []string {
+	fields := make([]string, 0, 5)
+	if m.container != nil {
+		fields = append(fields, statschunk.FieldContainerID)
+	}
+	if m.step != nil {
+		fields = append(fields, statschunk.FieldStep)
+	}
+	if m.from != nil {
+		fields = append(fields, statschunk.FieldFrom)
+	}
+	if m.to != nil {
+		fields = append(fields, statschunk.FieldTo)
+	}
+	if m.data != nil {
+		fields = append(fields, statschunk.FieldData)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *StatsChunkMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case statschunk.FieldContainerID:
+		return m.ContainerID()
+	case statschunk.FieldStep:
+		return m.Step()
+	case statschunk.FieldFrom:
+		return m.From()
+	case statschunk.FieldTo:
+		return m.To()
+	case statschunk.FieldData:
+		return m.Data()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *StatsChunkMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case statschunk.FieldContainerID:
+		return m.OldContainerID(ctx)
+	case statschunk.FieldStep:
+		return m.OldStep(ctx)
+	case statschunk.FieldFrom:
+		return m.OldFrom(ctx)
+	case statschunk.FieldTo:
+		return m.OldTo(ctx)
+	case statschunk.FieldData:
+		return m.OldData(ctx)
+	}
+	return nil, fmt.Errorf("unknown StatsChunk field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *StatsChunkMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case statschunk.FieldContainerID:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetContainerID(v)
+		return nil
+	case statschunk.FieldStep:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetStep(v)
+		return nil
+	case statschunk.FieldFrom:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetFrom(v)
+		return nil
+	case statschunk.FieldTo:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetTo(v)
+		return nil
+	case statschunk.FieldData:
+		v, ok := value.([]byte)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetData(v)
+		return nil
+	}
+	return fmt.Errorf("unknown StatsChunk field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *StatsChunkMutation) AddedFields() []string {
+	var fields []string
+	if m.addstep != nil {
+		fields = append(fields, statschunk.FieldStep)
+	}
+	return fields
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *StatsChunkMutation) AddedField(name string) (ent.Value, bool) {
+	switch name {
+	case statschunk.FieldStep:
+		return m.AddedStep()
+	}
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *StatsChunkMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	case statschunk.FieldStep:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddStep(v)
+		return nil
+	}
+	return fmt.Errorf("unknown StatsChunk numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *StatsChunkMutation) ClearedFields() []string {
+	return nil
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *StatsChunkMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *StatsChunkMutation) ClearField(name string) error {
+	return fmt.Errorf("unknown StatsChunk nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *StatsChunkMutation) ResetField(name string) error {
+	switch name {
+	case statschunk.FieldContainerID:
+		m.ResetContainerID()
+		return nil
+	case statschunk.FieldStep:
+		m.ResetStep()
+		return nil
+	case statschunk.FieldFrom:
+		m.ResetFrom()
+		return nil
+	case statschunk.FieldTo:
+		m.ResetTo()
+		return nil
+	case statschunk.FieldData:
+		m.ResetData()
+		return nil
+	}
+	return fmt.Errorf("unknown StatsChunk field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *StatsChunkMutation) AddedEdges() []string {
+	edges := make([]string, 0, 1)
+	if m.container != nil {
+		edges = append(edges, statschunk.EdgeContainer)
+	}
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *StatsChunkMutation) AddedIDs(name string) []ent.Value {
+	switch name {
+	case statschunk.EdgeContainer:
+		if id := m.container; id != nil {
+			return []ent.Value{*id}
+		}
+	}
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *StatsChunkMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 1)
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *StatsChunkMutation) RemovedIDs(name string) []ent.Value {
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *StatsChunkMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 1)
+	if m.clearedcontainer {
+		edges = append(edges, statschunk.EdgeContainer)
+	}
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *StatsChunkMutation) EdgeCleared(name string) bool {
+	switch name {
+	case statschunk.EdgeContainer:
+		return m.clearedcontainer
+	}
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *StatsChunkMutation) ClearEdge(name string) error {
+	switch name {
+	case statschunk.EdgeContainer:
+		m.ClearContainer()
+		return nil
+	}
+	return fmt.Errorf("unknown StatsChunk unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *StatsChunkMutation) ResetEdge(name string) error {
+	switch name {
+	case statschunk.EdgeContainer:
+		m.ResetContainer()
+		return nil
+	}
+	return fmt.Errorf("unknown StatsChunk edge %s", name)
+}
+
+// TerminalMutation represents an operation that mutates the Terminal nodes in the graph.
+type TerminalMutation struct {
+	config
+	op               Op
+	typ              string
+	id               *string
+	name             *string
+	command          *string
+	engine_id        *string
+	opened_at        *time.Time
+	clearedFields    map[string]struct{}
+	container        *string
+	clearedcontainer bool
+	user             *string
+	cleareduser      bool
+	done             bool
+	oldValue         func(context.Context) (*Terminal, error)
+	predicates       []predicate.Terminal
+}
+
+var _ ent.Mutation = (*TerminalMutation)(nil)
+
+// terminalOption allows management of the mutation configuration using functional options.
+type terminalOption func(*TerminalMutation)
+
+// newTerminalMutation creates new mutation for the Terminal entity.
+func newTerminalMutation(c config, op Op, opts ...terminalOption) *TerminalMutation {
+	m := &TerminalMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeTerminal,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withTerminalID sets the ID field of the mutation.
+func withTerminalID(id string) terminalOption {
+	return func(m *TerminalMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *Terminal
+		)
+		m.oldValue = func(ctx context.Context) (*Terminal, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().Terminal.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withTerminal sets the old Terminal of the mutation.
+func withTerminal(node *Terminal) terminalOption {
+	return func(m *TerminalMutation) {
+		m.oldValue = func(context.Context) (*Terminal, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m TerminalMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m TerminalMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("ent: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of Terminal entities.
+func (m *TerminalMutation) SetID(id string) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *TerminalMutation) ID() (id string, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *TerminalMutation) IDs(ctx context.Context) ([]string, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []string{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().Terminal.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetContainerID sets the "container_id" field.
+func (m *TerminalMutation) SetContainerID(s string) {
+	m.container = &s
+}
+
+// ContainerID returns the value of the "container_id" field in the mutation.
+func (m *TerminalMutation) ContainerID() (r string, exists bool) {
+	v := m.container
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldContainerID returns the old "container_id" field's value of the Terminal entity.
+// If the Terminal object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *TerminalMutation) OldContainerID(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldContainerID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldContainerID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldContainerID: %w", err)
+	}
+	return oldValue.ContainerID, nil
+}
+
+// ResetContainerID resets all changes to the "container_id" field.
+func (m *TerminalMutation) ResetContainerID() {
+	m.container = nil
+}
+
+// SetUserID sets the "user_id" field.
+func (m *TerminalMutation) SetUserID(s string) {
+	m.user = &s
+}
+
+// UserID returns the value of the "user_id" field in the mutation.
+func (m *TerminalMutation) UserID() (r string, exists bool) {
+	v := m.user
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldUserID returns the old "user_id" field's value of the Terminal entity.
+// If the Terminal object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *TerminalMutation) OldUserID(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldUserID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldUserID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldUserID: %w", err)
+	}
+	return oldValue.UserID, nil
+}
+
+// ResetUserID resets all changes to the "user_id" field.
+func (m *TerminalMutation) ResetUserID() {
+	m.user = nil
+}
+
+// SetName sets the "name" field.
+func (m *TerminalMutation) SetName(s string) {
+	m.name = &s
+}
+
+// Name returns the value of the "name" field in the mutation.
+func (m *TerminalMutation) Name() (r string, exists bool) {
+	v := m.name
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldName returns the old "name" field's value of the Terminal entity.
+// If the Terminal object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *TerminalMutation) OldName(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldName is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldName requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldName: %w", err)
+	}
+	return oldValue.Name, nil
+}
+
+// ResetName resets all changes to the "name" field.
+func (m *TerminalMutation) ResetName() {
+	m.name = nil
+}
+
+// SetCommand sets the "command" field.
+func (m *TerminalMutation) SetCommand(s string) {
+	m.command = &s
+}
+
+// Command returns the value of the "command" field in the mutation.
+func (m *TerminalMutation) Command() (r string, exists bool) {
+	v := m.command
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCommand returns the old "command" field's value of the Terminal entity.
+// If the Terminal object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *TerminalMutation) OldCommand(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCommand is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCommand requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCommand: %w", err)
+	}
+	return oldValue.Command, nil
+}
+
+// ResetCommand resets all changes to the "command" field.
+func (m *TerminalMutation) ResetCommand() {
+	m.command = nil
+}
+
+// SetEngineID sets the "engine_id" field.
+func (m *TerminalMutation) SetEngineID(s string) {
+	m.engine_id = &s
+}
+
+// EngineID returns the value of the "engine_id" field in the mutation.
+func (m *TerminalMutation) EngineID() (r string, exists bool) {
+	v := m.engine_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldEngineID returns the old "engine_id" field's value of the Terminal entity.
+// If the Terminal object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *TerminalMutation) OldEngineID(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldEngineID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldEngineID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldEngineID: %w", err)
+	}
+	return oldValue.EngineID, nil
+}
+
+// ResetEngineID resets all changes to the "engine_id" field.
+func (m *TerminalMutation) ResetEngineID() {
+	m.engine_id = nil
+}
+
+// SetOpenedAt sets the "opened_at" field.
+func (m *TerminalMutation) SetOpenedAt(t time.Time) {
+	m.opened_at = &t
+}
+
+// OpenedAt returns the value of the "opened_at" field in the mutation.
+func (m *TerminalMutation) OpenedAt() (r time.Time, exists bool) {
+	v := m.opened_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldOpenedAt returns the old "opened_at" field's value of the Terminal entity.
+// If the Terminal object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *TerminalMutation) OldOpenedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldOpenedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldOpenedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldOpenedAt: %w", err)
+	}
+	return oldValue.OpenedAt, nil
+}
+
+// ResetOpenedAt resets all changes to the "opened_at" field.
+func (m *TerminalMutation) ResetOpenedAt() {
+	m.opened_at = nil
+}
+
+// ClearContainer clears the "container" edge to the Container entity.
+func (m *TerminalMutation) ClearContainer() {
+	m.clearedcontainer = true
+	m.clearedFields[terminal.FieldContainerID] = struct{}{}
+}
+
+// ContainerCleared reports if the "container" edge to the Container entity was cleared.
+func (m *TerminalMutation) ContainerCleared() bool {
+	return m.clearedcontainer
+}
+
+// ContainerIDs returns the "container" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// ContainerID instead. It exists only for internal usage by the builders.
+func (m *TerminalMutation) ContainerIDs() (ids []string) {
+	if id := m.container; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetContainer resets all changes to the "container" edge.
+func (m *TerminalMutation) ResetContainer() {
+	m.container = nil
+	m.clearedcontainer = false
+}
+
+// ClearUser clears the "user" edge to the User entity.
+func (m *TerminalMutation) ClearUser() {
+	m.cleareduser = true
+	m.clearedFields[terminal.FieldUserID] = struct{}{}
+}
+
+// UserCleared reports if the "user" edge to the User entity was cleared.
+func (m *TerminalMutation) UserCleared() bool {
+	return m.cleareduser
+}
+
+// UserIDs returns the "user" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// UserID instead. It exists only for internal usage by the builders.
+func (m *TerminalMutation) UserIDs() (ids []string) {
+	if id := m.user; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetUser resets all changes to the "user" edge.
+func (m *TerminalMutation) ResetUser() {
+	m.user = nil
+	m.cleareduser = false
+}
+
+// Where appends a list predicates to the TerminalMutation builder.
+func (m *TerminalMutation) Where(ps ...predicate.Terminal) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the TerminalMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *TerminalMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.Terminal, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *TerminalMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *TerminalMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (Terminal).
+func (m *TerminalMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *TerminalMutation) Fields() []string {
+	fields := make([]string, 0, 6)
+	if m.container != nil {
+		fields = append(fields, terminal.FieldContainerID)
+	}
+	if m.user != nil {
+		fields = append(fields, terminal.FieldUserID)
+	}
+	if m.name != nil {
+		fields = append(fields, terminal.FieldName)
+	}
+	if m.command != nil {
+		fields = append(fields, terminal.FieldCommand)
+	}
+	if m.engine_id != nil {
+		fields = append(fields, terminal.FieldEngineID)
+	}
+	if m.opened_at != nil {
+		fields = append(fields, terminal.FieldOpenedAt)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *TerminalMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case terminal.FieldContainerID:
+		return m.ContainerID()
+	case terminal.FieldUserID:
+		return m.UserID()
+	case terminal.FieldName:
+		return m.Name()
+	case terminal.FieldCommand:
+		return m.Command()
+	case terminal.FieldEngineID:
+		return m.EngineID()
+	case terminal.FieldOpenedAt:
+		return m.OpenedAt()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *TerminalMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case terminal.FieldContainerID:
+		return m.OldContainerID(ctx)
+	case terminal.FieldUserID:
+		return m.OldUserID(ctx)
+	case terminal.FieldName:
+		return m.OldName(ctx)
+	case terminal.FieldCommand:
+		return m.OldCommand(ctx)
+	case terminal.FieldEngineID:
+		return m.OldEngineID(ctx)
+	case terminal.FieldOpenedAt:
+		return m.OldOpenedAt(ctx)
+	}
+	return nil, fmt.Errorf("unknown Terminal field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *TerminalMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case terminal.FieldContainerID:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetContainerID(v)
+		return nil
+	case terminal.FieldUserID:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetUserID(v)
+		return nil
+	case terminal.FieldName:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetName(v)
+		return nil
+	case terminal.FieldCommand:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCommand(v)
+		return nil
+	case terminal.FieldEngineID:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetEngineID(v)
+		return nil
+	case terminal.FieldOpenedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetOpenedAt(v)
+		return nil
+	}
+	return fmt.Errorf("unknown Terminal field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *TerminalMutation) AddedFields() []string {
+	return nil
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *TerminalMutation) AddedField(name string) (ent.Value, bool) {
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *TerminalMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	}
+	return fmt.Errorf("unknown Terminal numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *TerminalMutation) ClearedFields() []string {
+	return nil
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *TerminalMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *TerminalMutation) ClearField(name string) error {
+	return fmt.Errorf("unknown Terminal nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *TerminalMutation) ResetField(name string) error {
+	switch name {
+	case terminal.FieldContainerID:
+		m.ResetContainerID()
+		return nil
+	case terminal.FieldUserID:
+		m.ResetUserID()
+		return nil
+	case terminal.FieldName:
+		m.ResetName()
+		return nil
+	case terminal.FieldCommand:
+		m.ResetCommand()
+		return nil
+	case terminal.FieldEngineID:
+		m.ResetEngineID()
+		return nil
+	case terminal.FieldOpenedAt:
+		m.ResetOpenedAt()
+		return nil
+	}
+	return fmt.Errorf("unknown Terminal field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *TerminalMutation) AddedEdges() []string {
+	edges := make([]string, 0, 2)
+	if m.container != nil {
+		edges = append(edges, terminal.EdgeContainer)
+	}
+	if m.user != nil {
+		edges = append(edges, terminal.EdgeUser)
+	}
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *TerminalMutation) AddedIDs(name string) []ent.Value {
+	switch name {
+	case terminal.EdgeContainer:
+		if id := m.container; id != nil {
+			return []ent.Value{*id}
+		}
+	case terminal.EdgeUser:
+		if id := m.user; id != nil {
+			return []ent.Value{*id}
+		}
+	}
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *TerminalMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 2)
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *TerminalMutation) RemovedIDs(name string) []ent.Value {
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *TerminalMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 2)
+	if m.clearedcontainer {
+		edges = append(edges, terminal.EdgeContainer)
+	}
+	if m.cleareduser {
+		edges = append(edges, terminal.EdgeUser)
+	}
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *TerminalMutation) EdgeCleared(name string) bool {
+	switch name {
+	case terminal.EdgeContainer:
+		return m.clearedcontainer
+	case terminal.EdgeUser:
+		return m.cleareduser
+	}
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *TerminalMutation) ClearEdge(name string) error {
+	switch name {
+	case terminal.EdgeContainer:
+		m.ClearContainer()
+		return nil
+	case terminal.EdgeUser:
+		m.ClearUser()
+		return nil
+	}
+	return fmt.Errorf("unknown Terminal unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *TerminalMutation) ResetEdge(name string) error {
+	switch name {
+	case terminal.EdgeContainer:
+		m.ResetContainer()
+		return nil
+	case terminal.EdgeUser:
+		m.ResetUser()
+		return nil
+	}
+	return fmt.Errorf("unknown Terminal edge %s", name)
+}
+
 // UsageRecordMutation represents an operation that mutates the UsageRecord nodes in the graph.
 type UsageRecordMutation struct {
 	config
@@ -14375,6 +17924,12 @@ type UserMutation struct {
 	images                map[string]struct{}
 	removedimages         map[string]struct{}
 	clearedimages         bool
+	image_shares          map[string]struct{}
+	removedimage_shares   map[string]struct{}
+	clearedimage_shares   bool
+	terminals             map[string]struct{}
+	removedterminals      map[string]struct{}
+	clearedterminals      bool
 	containers            map[string]struct{}
 	removedcontainers     map[string]struct{}
 	clearedcontainers     bool
@@ -15407,6 +18962,114 @@ func (m *UserMutation) ResetImages() {
 	m.removedimages = nil
 }
 
+// AddImageShareIDs adds the "image_shares" edge to the ImageShare entity by ids.
+func (m *UserMutation) AddImageShareIDs(ids ...string) {
+	if m.image_shares == nil {
+		m.image_shares = make(map[string]struct{})
+	}
+	for i := range ids {
+		m.image_shares[ids[i]] = struct{}{}
+	}
+}
+
+// ClearImageShares clears the "image_shares" edge to the ImageShare entity.
+func (m *UserMutation) ClearImageShares() {
+	m.clearedimage_shares = true
+}
+
+// ImageSharesCleared reports if the "image_shares" edge to the ImageShare entity was cleared.
+func (m *UserMutation) ImageSharesCleared() bool {
+	return m.clearedimage_shares
+}
+
+// RemoveImageShareIDs removes the "image_shares" edge to the ImageShare entity by IDs.
+func (m *UserMutation) RemoveImageShareIDs(ids ...string) {
+	if m.removedimage_shares == nil {
+		m.removedimage_shares = make(map[string]struct{})
+	}
+	for i := range ids {
+		delete(m.image_shares, ids[i])
+		m.removedimage_shares[ids[i]] = struct{}{}
+	}
+}
+
+// RemovedImageShares returns the removed IDs of the "image_shares" edge to the ImageShare entity.
+func (m *UserMutation) RemovedImageSharesIDs() (ids []string) {
+	for id := range m.removedimage_shares {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// ImageSharesIDs returns the "image_shares" edge IDs in the mutation.
+func (m *UserMutation) ImageSharesIDs() (ids []string) {
+	for id := range m.image_shares {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// ResetImageShares resets all changes to the "image_shares" edge.
+func (m *UserMutation) ResetImageShares() {
+	m.image_shares = nil
+	m.clearedimage_shares = false
+	m.removedimage_shares = nil
+}
+
+// AddTerminalIDs adds the "terminals" edge to the Terminal entity by ids.
+func (m *UserMutation) AddTerminalIDs(ids ...string) {
+	if m.terminals == nil {
+		m.terminals = make(map[string]struct{})
+	}
+	for i := range ids {
+		m.terminals[ids[i]] = struct{}{}
+	}
+}
+
+// ClearTerminals clears the "terminals" edge to the Terminal entity.
+func (m *UserMutation) ClearTerminals() {
+	m.clearedterminals = true
+}
+
+// TerminalsCleared reports if the "terminals" edge to the Terminal entity was cleared.
+func (m *UserMutation) TerminalsCleared() bool {
+	return m.clearedterminals
+}
+
+// RemoveTerminalIDs removes the "terminals" edge to the Terminal entity by IDs.
+func (m *UserMutation) RemoveTerminalIDs(ids ...string) {
+	if m.removedterminals == nil {
+		m.removedterminals = make(map[string]struct{})
+	}
+	for i := range ids {
+		delete(m.terminals, ids[i])
+		m.removedterminals[ids[i]] = struct{}{}
+	}
+}
+
+// RemovedTerminals returns the removed IDs of the "terminals" edge to the Terminal entity.
+func (m *UserMutation) RemovedTerminalsIDs() (ids []string) {
+	for id := range m.removedterminals {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// TerminalsIDs returns the "terminals" edge IDs in the mutation.
+func (m *UserMutation) TerminalsIDs() (ids []string) {
+	for id := range m.terminals {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// ResetTerminals resets all changes to the "terminals" edge.
+func (m *UserMutation) ResetTerminals() {
+	m.terminals = nil
+	m.clearedterminals = false
+	m.removedterminals = nil
+}
+
 // AddContainerIDs adds the "containers" edge to the Container entity by ids.
 func (m *UserMutation) AddContainerIDs(ids ...string) {
 	if m.containers == nil {
@@ -15920,7 +19583,7 @@ func (m *UserMutation) ResetField(name string) error {
 
 // AddedEdges returns all edge names that were set/added in this mutation.
 func (m *UserMutation) AddedEdges() []string {
-	edges := make([]string, 0, 8)
+	edges := make([]string, 0, 10)
 	if m.quota != nil {
 		edges = append(edges, user.EdgeQuota)
 	}
@@ -15938,6 +19601,12 @@ func (m *UserMutation) AddedEdges() []string {
 	}
 	if m.images != nil {
 		edges = append(edges, user.EdgeImages)
+	}
+	if m.image_shares != nil {
+		edges = append(edges, user.EdgeImageShares)
+	}
+	if m.terminals != nil {
+		edges = append(edges, user.EdgeTerminals)
 	}
 	if m.containers != nil {
 		edges = append(edges, user.EdgeContainers)
@@ -15986,6 +19655,18 @@ func (m *UserMutation) AddedIDs(name string) []ent.Value {
 			ids = append(ids, id)
 		}
 		return ids
+	case user.EdgeImageShares:
+		ids := make([]ent.Value, 0, len(m.image_shares))
+		for id := range m.image_shares {
+			ids = append(ids, id)
+		}
+		return ids
+	case user.EdgeTerminals:
+		ids := make([]ent.Value, 0, len(m.terminals))
+		for id := range m.terminals {
+			ids = append(ids, id)
+		}
+		return ids
 	case user.EdgeContainers:
 		ids := make([]ent.Value, 0, len(m.containers))
 		for id := range m.containers {
@@ -16004,7 +19685,7 @@ func (m *UserMutation) AddedIDs(name string) []ent.Value {
 
 // RemovedEdges returns all edge names that were removed in this mutation.
 func (m *UserMutation) RemovedEdges() []string {
-	edges := make([]string, 0, 8)
+	edges := make([]string, 0, 10)
 	if m.removedsessions != nil {
 		edges = append(edges, user.EdgeSessions)
 	}
@@ -16019,6 +19700,12 @@ func (m *UserMutation) RemovedEdges() []string {
 	}
 	if m.removedimages != nil {
 		edges = append(edges, user.EdgeImages)
+	}
+	if m.removedimage_shares != nil {
+		edges = append(edges, user.EdgeImageShares)
+	}
+	if m.removedterminals != nil {
+		edges = append(edges, user.EdgeTerminals)
 	}
 	if m.removedcontainers != nil {
 		edges = append(edges, user.EdgeContainers)
@@ -16063,6 +19750,18 @@ func (m *UserMutation) RemovedIDs(name string) []ent.Value {
 			ids = append(ids, id)
 		}
 		return ids
+	case user.EdgeImageShares:
+		ids := make([]ent.Value, 0, len(m.removedimage_shares))
+		for id := range m.removedimage_shares {
+			ids = append(ids, id)
+		}
+		return ids
+	case user.EdgeTerminals:
+		ids := make([]ent.Value, 0, len(m.removedterminals))
+		for id := range m.removedterminals {
+			ids = append(ids, id)
+		}
+		return ids
 	case user.EdgeContainers:
 		ids := make([]ent.Value, 0, len(m.removedcontainers))
 		for id := range m.removedcontainers {
@@ -16081,7 +19780,7 @@ func (m *UserMutation) RemovedIDs(name string) []ent.Value {
 
 // ClearedEdges returns all edge names that were cleared in this mutation.
 func (m *UserMutation) ClearedEdges() []string {
-	edges := make([]string, 0, 8)
+	edges := make([]string, 0, 10)
 	if m.clearedquota {
 		edges = append(edges, user.EdgeQuota)
 	}
@@ -16099,6 +19798,12 @@ func (m *UserMutation) ClearedEdges() []string {
 	}
 	if m.clearedimages {
 		edges = append(edges, user.EdgeImages)
+	}
+	if m.clearedimage_shares {
+		edges = append(edges, user.EdgeImageShares)
+	}
+	if m.clearedterminals {
+		edges = append(edges, user.EdgeTerminals)
 	}
 	if m.clearedcontainers {
 		edges = append(edges, user.EdgeContainers)
@@ -16125,6 +19830,10 @@ func (m *UserMutation) EdgeCleared(name string) bool {
 		return m.clearedinvitations
 	case user.EdgeImages:
 		return m.clearedimages
+	case user.EdgeImageShares:
+		return m.clearedimage_shares
+	case user.EdgeTerminals:
+		return m.clearedterminals
 	case user.EdgeContainers:
 		return m.clearedcontainers
 	case user.EdgeVolumes:
@@ -16165,6 +19874,12 @@ func (m *UserMutation) ResetEdge(name string) error {
 		return nil
 	case user.EdgeImages:
 		m.ResetImages()
+		return nil
+	case user.EdgeImageShares:
+		m.ResetImageShares()
+		return nil
+	case user.EdgeTerminals:
+		m.ResetTerminals()
 		return nil
 	case user.EdgeContainers:
 		m.ResetContainers()

@@ -12,6 +12,8 @@ import (
 	"github.com/mlride/mlride/ent/device"
 	"github.com/mlride/mlride/ent/host"
 	"github.com/mlride/mlride/ent/image"
+	"github.com/mlride/mlride/ent/imageline"
+	"github.com/mlride/mlride/ent/imageshare"
 	"github.com/mlride/mlride/ent/invitation"
 	"github.com/mlride/mlride/ent/mount"
 	"github.com/mlride/mlride/ent/quota"
@@ -19,6 +21,8 @@ import (
 	"github.com/mlride/mlride/ent/record"
 	"github.com/mlride/mlride/ent/schema"
 	"github.com/mlride/mlride/ent/session"
+	"github.com/mlride/mlride/ent/statschunk"
+	"github.com/mlride/mlride/ent/terminal"
 	"github.com/mlride/mlride/ent/usagerecord"
 	"github.com/mlride/mlride/ent/user"
 	"github.com/mlride/mlride/ent/volume"
@@ -99,19 +103,19 @@ func init() {
 	// container.DefaultEnvironment holds the default value on creation for the environment field.
 	container.DefaultEnvironment = containerDescEnvironment.Default.([]record.EnvVar)
 	// containerDescRestarts is the schema descriptor for restarts field.
-	containerDescRestarts := containerFields[26].Descriptor()
+	containerDescRestarts := containerFields[27].Descriptor()
 	// container.DefaultRestarts holds the default value on creation for the restarts field.
 	container.DefaultRestarts = containerDescRestarts.Default.(int)
 	// containerDescStopGrace is the schema descriptor for stop_grace field.
-	containerDescStopGrace := containerFields[27].Descriptor()
+	containerDescStopGrace := containerFields[28].Descriptor()
 	// container.DefaultStopGrace holds the default value on creation for the stop_grace field.
 	container.DefaultStopGrace = containerDescStopGrace.Default.(int)
 	// containerDescOomTold is the schema descriptor for oom_told field.
-	containerDescOomTold := containerFields[30].Descriptor()
+	containerDescOomTold := containerFields[31].Descriptor()
 	// container.DefaultOomTold holds the default value on creation for the oom_told field.
 	container.DefaultOomTold = containerDescOomTold.Default.(bool)
 	// containerDescCreatedAt is the schema descriptor for created_at field.
-	containerDescCreatedAt := containerFields[41].Descriptor()
+	containerDescCreatedAt := containerFields[42].Descriptor()
 	// container.DefaultCreatedAt holds the default value on creation for the created_at field.
 	container.DefaultCreatedAt = containerDescCreatedAt.Default.(func() time.Time)
 	// containerDescID is the schema descriptor for id field.
@@ -186,14 +190,34 @@ func init() {
 	imageDescMinGpu := imageFields[15].Descriptor()
 	// image.DefaultMinGpu holds the default value on creation for the min_gpu field.
 	image.DefaultMinGpu = imageDescMinGpu.Default.(int)
+	// imageDescUpdateAvailable is the schema descriptor for update_available field.
+	imageDescUpdateAvailable := imageFields[16].Descriptor()
+	// image.DefaultUpdateAvailable holds the default value on creation for the update_available field.
+	image.DefaultUpdateAvailable = imageDescUpdateAvailable.Default.(bool)
 	// imageDescCreatedAt is the schema descriptor for created_at field.
-	imageDescCreatedAt := imageFields[16].Descriptor()
+	imageDescCreatedAt := imageFields[25].Descriptor()
 	// image.DefaultCreatedAt holds the default value on creation for the created_at field.
 	image.DefaultCreatedAt = imageDescCreatedAt.Default.(func() time.Time)
 	// imageDescID is the schema descriptor for id field.
 	imageDescID := imageFields[0].Descriptor()
 	// image.DefaultID holds the default value on creation for the id field.
 	image.DefaultID = imageDescID.Default.(func() string)
+	imagelineFields := schema.ImageLine{}.Fields()
+	_ = imagelineFields
+	// imagelineDescID is the schema descriptor for id field.
+	imagelineDescID := imagelineFields[0].Descriptor()
+	// imageline.DefaultID holds the default value on creation for the id field.
+	imageline.DefaultID = imagelineDescID.Default.(func() string)
+	imageshareFields := schema.ImageShare{}.Fields()
+	_ = imageshareFields
+	// imageshareDescCreatedAt is the schema descriptor for created_at field.
+	imageshareDescCreatedAt := imageshareFields[3].Descriptor()
+	// imageshare.DefaultCreatedAt holds the default value on creation for the created_at field.
+	imageshare.DefaultCreatedAt = imageshareDescCreatedAt.Default.(func() time.Time)
+	// imageshareDescID is the schema descriptor for id field.
+	imageshareDescID := imageshareFields[0].Descriptor()
+	// imageshare.DefaultID holds the default value on creation for the id field.
+	imageshare.DefaultID = imageshareDescID.Default.(func() string)
 	invitationFields := schema.Invitation{}.Fields()
 	_ = invitationFields
 	// invitationDescUses is the schema descriptor for uses field.
@@ -276,6 +300,30 @@ func init() {
 	sessionDescID := sessionFields[0].Descriptor()
 	// session.DefaultID holds the default value on creation for the id field.
 	session.DefaultID = sessionDescID.Default.(func() string)
+	statschunkFields := schema.StatsChunk{}.Fields()
+	_ = statschunkFields
+	// statschunkDescID is the schema descriptor for id field.
+	statschunkDescID := statschunkFields[0].Descriptor()
+	// statschunk.DefaultID holds the default value on creation for the id field.
+	statschunk.DefaultID = statschunkDescID.Default.(func() string)
+	terminalFields := schema.Terminal{}.Fields()
+	_ = terminalFields
+	// terminalDescCommand is the schema descriptor for command field.
+	terminalDescCommand := terminalFields[4].Descriptor()
+	// terminal.DefaultCommand holds the default value on creation for the command field.
+	terminal.DefaultCommand = terminalDescCommand.Default.(string)
+	// terminalDescEngineID is the schema descriptor for engine_id field.
+	terminalDescEngineID := terminalFields[5].Descriptor()
+	// terminal.DefaultEngineID holds the default value on creation for the engine_id field.
+	terminal.DefaultEngineID = terminalDescEngineID.Default.(string)
+	// terminalDescOpenedAt is the schema descriptor for opened_at field.
+	terminalDescOpenedAt := terminalFields[6].Descriptor()
+	// terminal.DefaultOpenedAt holds the default value on creation for the opened_at field.
+	terminal.DefaultOpenedAt = terminalDescOpenedAt.Default.(func() time.Time)
+	// terminalDescID is the schema descriptor for id field.
+	terminalDescID := terminalFields[0].Descriptor()
+	// terminal.DefaultID holds the default value on creation for the id field.
+	terminal.DefaultID = terminalDescID.Default.(func() string)
 	usagerecordFields := schema.UsageRecord{}.Fields()
 	_ = usagerecordFields
 	// usagerecordDescID is the schema descriptor for id field.

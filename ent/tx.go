@@ -28,6 +28,10 @@ type Tx struct {
 	Host *HostClient
 	// Image is the client for interacting with the Image builders.
 	Image *ImageClient
+	// ImageLine is the client for interacting with the ImageLine builders.
+	ImageLine *ImageLineClient
+	// ImageShare is the client for interacting with the ImageShare builders.
+	ImageShare *ImageShareClient
 	// Invitation is the client for interacting with the Invitation builders.
 	Invitation *InvitationClient
 	// Mount is the client for interacting with the Mount builders.
@@ -38,6 +42,10 @@ type Tx struct {
 	QuotaRequest *QuotaRequestClient
 	// Session is the client for interacting with the Session builders.
 	Session *SessionClient
+	// StatsChunk is the client for interacting with the StatsChunk builders.
+	StatsChunk *StatsChunkClient
+	// Terminal is the client for interacting with the Terminal builders.
+	Terminal *TerminalClient
 	// UsageRecord is the client for interacting with the UsageRecord builders.
 	UsageRecord *UsageRecordClient
 	// User is the client for interacting with the User builders.
@@ -182,11 +190,15 @@ func (tx *Tx) init() {
 	tx.Device = NewDeviceClient(tx.config)
 	tx.Host = NewHostClient(tx.config)
 	tx.Image = NewImageClient(tx.config)
+	tx.ImageLine = NewImageLineClient(tx.config)
+	tx.ImageShare = NewImageShareClient(tx.config)
 	tx.Invitation = NewInvitationClient(tx.config)
 	tx.Mount = NewMountClient(tx.config)
 	tx.Quota = NewQuotaClient(tx.config)
 	tx.QuotaRequest = NewQuotaRequestClient(tx.config)
 	tx.Session = NewSessionClient(tx.config)
+	tx.StatsChunk = NewStatsChunkClient(tx.config)
+	tx.Terminal = NewTerminalClient(tx.config)
 	tx.UsageRecord = NewUsageRecordClient(tx.config)
 	tx.User = NewUserClient(tx.config)
 	tx.Volume = NewVolumeClient(tx.config)

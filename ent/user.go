@@ -66,13 +66,17 @@ type UserEdges struct {
 	Invitations []*Invitation `json:"invitations,omitempty"`
 	// Images holds the value of the images edge.
 	Images []*Image `json:"images,omitempty"`
+	// ImageShares holds the value of the image_shares edge.
+	ImageShares []*ImageShare `json:"image_shares,omitempty"`
+	// Terminals holds the value of the terminals edge.
+	Terminals []*Terminal `json:"terminals,omitempty"`
 	// Containers holds the value of the containers edge.
 	Containers []*Container `json:"containers,omitempty"`
 	// Volumes holds the value of the volumes edge.
 	Volumes []*Volume `json:"volumes,omitempty"`
 	// loadedTypes holds the information for reporting if a
 	// type was loaded (or requested) in eager-loading or not.
-	loadedTypes [8]bool
+	loadedTypes [10]bool
 }
 
 // QuotaOrErr returns the Quota value or an error if the edge
@@ -131,10 +135,28 @@ func (e UserEdges) ImagesOrErr() ([]*Image, error) {
 	return nil, &NotLoadedError{edge: "images"}
 }
 
+// ImageSharesOrErr returns the ImageShares value or an error if the edge
+// was not loaded in eager-loading.
+func (e UserEdges) ImageSharesOrErr() ([]*ImageShare, error) {
+	if e.loadedTypes[6] {
+		return e.ImageShares, nil
+	}
+	return nil, &NotLoadedError{edge: "image_shares"}
+}
+
+// TerminalsOrErr returns the Terminals value or an error if the edge
+// was not loaded in eager-loading.
+func (e UserEdges) TerminalsOrErr() ([]*Terminal, error) {
+	if e.loadedTypes[7] {
+		return e.Terminals, nil
+	}
+	return nil, &NotLoadedError{edge: "terminals"}
+}
+
 // ContainersOrErr returns the Containers value or an error if the edge
 // was not loaded in eager-loading.
 func (e UserEdges) ContainersOrErr() ([]*Container, error) {
-	if e.loadedTypes[6] {
+	if e.loadedTypes[8] {
 		return e.Containers, nil
 	}
 	return nil, &NotLoadedError{edge: "containers"}
@@ -143,7 +165,7 @@ func (e UserEdges) ContainersOrErr() ([]*Container, error) {
 // VolumesOrErr returns the Volumes value or an error if the edge
 // was not loaded in eager-loading.
 func (e UserEdges) VolumesOrErr() ([]*Volume, error) {
-	if e.loadedTypes[7] {
+	if e.loadedTypes[9] {
 		return e.Volumes, nil
 	}
 	return nil, &NotLoadedError{edge: "volumes"}
@@ -314,6 +336,16 @@ func (_m *User) QueryInvitations() *InvitationQuery {
 // QueryImages queries the "images" edge of the User entity.
 func (_m *User) QueryImages() *ImageQuery {
 	return NewUserClient(_m.config).QueryImages(_m)
+}
+
+// QueryImageShares queries the "image_shares" edge of the User entity.
+func (_m *User) QueryImageShares() *ImageShareQuery {
+	return NewUserClient(_m.config).QueryImageShares(_m)
+}
+
+// QueryTerminals queries the "terminals" edge of the User entity.
+func (_m *User) QueryTerminals() *TerminalQuery {
+	return NewUserClient(_m.config).QueryTerminals(_m)
 }
 
 // QueryContainers queries the "containers" edge of the User entity.

@@ -15,10 +15,12 @@ import (
 	"github.com/mlride/mlride/ent/accesstoken"
 	"github.com/mlride/mlride/ent/container"
 	"github.com/mlride/mlride/ent/image"
+	"github.com/mlride/mlride/ent/imageshare"
 	"github.com/mlride/mlride/ent/invitation"
 	"github.com/mlride/mlride/ent/quota"
 	"github.com/mlride/mlride/ent/quotarequest"
 	"github.com/mlride/mlride/ent/session"
+	"github.com/mlride/mlride/ent/terminal"
 	"github.com/mlride/mlride/ent/user"
 	"github.com/mlride/mlride/ent/volume"
 )
@@ -311,6 +313,36 @@ func (_c *UserCreate) AddImages(v ...*Image) *UserCreate {
 	return _c.AddImageIDs(ids...)
 }
 
+// AddImageShareIDs adds the "image_shares" edge to the ImageShare entity by IDs.
+func (_c *UserCreate) AddImageShareIDs(ids ...string) *UserCreate {
+	_c.mutation.AddImageShareIDs(ids...)
+	return _c
+}
+
+// AddImageShares adds the "image_shares" edges to the ImageShare entity.
+func (_c *UserCreate) AddImageShares(v ...*ImageShare) *UserCreate {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _c.AddImageShareIDs(ids...)
+}
+
+// AddTerminalIDs adds the "terminals" edge to the Terminal entity by IDs.
+func (_c *UserCreate) AddTerminalIDs(ids ...string) *UserCreate {
+	_c.mutation.AddTerminalIDs(ids...)
+	return _c
+}
+
+// AddTerminals adds the "terminals" edges to the Terminal entity.
+func (_c *UserCreate) AddTerminals(v ...*Terminal) *UserCreate {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _c.AddTerminalIDs(ids...)
+}
+
 // AddContainerIDs adds the "containers" edge to the Container entity by IDs.
 func (_c *UserCreate) AddContainerIDs(ids ...string) *UserCreate {
 	_c.mutation.AddContainerIDs(ids...)
@@ -600,6 +632,38 @@ func (_c *UserCreate) createSpec() (*User, *sqlgraph.CreateSpec) {
 			Bidi:    false,
 			Target: &sqlgraph.EdgeTarget{
 				IDSpec: sqlgraph.NewFieldSpec(image.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges = append(_spec.Edges, edge)
+	}
+	if nodes := _c.mutation.ImageSharesIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   user.ImageSharesTable,
+			Columns: []string{user.ImageSharesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(imageshare.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges = append(_spec.Edges, edge)
+	}
+	if nodes := _c.mutation.TerminalsIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   user.TerminalsTable,
+			Columns: []string{user.TerminalsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(terminal.FieldID, field.TypeString),
 			},
 		}
 		for _, k := range nodes {

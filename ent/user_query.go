@@ -15,11 +15,13 @@ import (
 	"github.com/mlride/mlride/ent/accesstoken"
 	"github.com/mlride/mlride/ent/container"
 	"github.com/mlride/mlride/ent/image"
+	"github.com/mlride/mlride/ent/imageshare"
 	"github.com/mlride/mlride/ent/invitation"
 	"github.com/mlride/mlride/ent/predicate"
 	"github.com/mlride/mlride/ent/quota"
 	"github.com/mlride/mlride/ent/quotarequest"
 	"github.com/mlride/mlride/ent/session"
+	"github.com/mlride/mlride/ent/terminal"
 	"github.com/mlride/mlride/ent/user"
 	"github.com/mlride/mlride/ent/volume"
 )
@@ -37,6 +39,8 @@ type UserQuery struct {
 	withQuotaRequests *QuotaRequestQuery
 	withInvitations   *InvitationQuery
 	withImages        *ImageQuery
+	withImageShares   *ImageShareQuery
+	withTerminals     *TerminalQuery
 	withContainers    *ContainerQuery
 	withVolumes       *VolumeQuery
 	modifiers         []func(*sql.Selector)
@@ -201,6 +205,50 @@ func (_q *UserQuery) QueryImages() *ImageQuery {
 			sqlgraph.From(user.Table, user.FieldID, selector),
 			sqlgraph.To(image.Table, image.FieldID),
 			sqlgraph.Edge(sqlgraph.O2M, false, user.ImagesTable, user.ImagesColumn),
+		)
+		fromU = sqlgraph.SetNeighbors(_q.driver.Dialect(), step)
+		return fromU, nil
+	}
+	return query
+}
+
+// QueryImageShares chains the current query on the "image_shares" edge.
+func (_q *UserQuery) QueryImageShares() *ImageShareQuery {
+	query := (&ImageShareClient{config: _q.config}).Query()
+	query.path = func(ctx context.Context) (fromU *sql.Selector, err error) {
+		if err := _q.prepareQuery(ctx); err != nil {
+			return nil, err
+		}
+		selector := _q.sqlQuery(ctx)
+		if err := selector.Err(); err != nil {
+			return nil, err
+		}
+		step := sqlgraph.NewStep(
+			sqlgraph.From(user.Table, user.FieldID, selector),
+			sqlgraph.To(imageshare.Table, imageshare.FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, false, user.ImageSharesTable, user.ImageSharesColumn),
+		)
+		fromU = sqlgraph.SetNeighbors(_q.driver.Dialect(), step)
+		return fromU, nil
+	}
+	return query
+}
+
+// QueryTerminals chains the current query on the "terminals" edge.
+func (_q *UserQuery) QueryTerminals() *TerminalQuery {
+	query := (&TerminalClient{config: _q.config}).Query()
+	query.path = func(ctx context.Context) (fromU *sql.Selector, err error) {
+		if err := _q.prepareQuery(ctx); err != nil {
+			return nil, err
+		}
+		selector := _q.sqlQuery(ctx)
+		if err := selector.Err(); err != nil {
+			return nil, err
+		}
+		step := sqlgraph.NewStep(
+			sqlgraph.From(user.Table, user.FieldID, selector),
+			sqlgraph.To(terminal.Table, terminal.FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, false, user.TerminalsTable, user.TerminalsColumn),
 		)
 		fromU = sqlgraph.SetNeighbors(_q.driver.Dialect(), step)
 		return fromU, nil
@@ -450,6 +498,8 @@ func (_q *UserQuery) Clone() *UserQuery {
 		withQuotaRequests: _q.withQuotaRequests.Clone(),
 		withInvitations:   _q.withInvitations.Clone(),
 		withImages:        _q.withImages.Clone(),
+		withImageShares:   _q.withImageShares.Clone(),
+		withTerminals:     _q.withTerminals.Clone(),
 		withContainers:    _q.withContainers.Clone(),
 		withVolumes:       _q.withVolumes.Clone(),
 		// clone intermediate query.
@@ -522,6 +572,28 @@ func (_q *UserQuery) WithImages(opts ...func(*ImageQuery)) *UserQuery {
 		opt(query)
 	}
 	_q.withImages = query
+	return _q
+}
+
+// WithImageShares tells the query-builder to eager-load the nodes that are connected to
+// the "image_shares" edge. The optional arguments are used to configure the query builder of the edge.
+func (_q *UserQuery) WithImageShares(opts ...func(*ImageShareQuery)) *UserQuery {
+	query := (&ImageShareClient{config: _q.config}).Query()
+	for _, opt := range opts {
+		opt(query)
+	}
+	_q.withImageShares = query
+	return _q
+}
+
+// WithTerminals tells the query-builder to eager-load the nodes that are connected to
+// the "terminals" edge. The optional arguments are used to configure the query builder of the edge.
+func (_q *UserQuery) WithTerminals(opts ...func(*TerminalQuery)) *UserQuery {
+	query := (&TerminalClient{config: _q.config}).Query()
+	for _, opt := range opts {
+		opt(query)
+	}
+	_q.withTerminals = query
 	return _q
 }
 
@@ -625,13 +697,15 @@ func (_q *UserQuery) sqlAll(ctx context.Context, hooks ...queryHook) ([]*User, e
 	var (
 		nodes       = []*User{}
 		_spec       = _q.querySpec()
-		loadedTypes = [8]bool{
+		loadedTypes = [10]bool{
 			_q.withQuota != nil,
 			_q.withSessions != nil,
 			_q.withAccessTokens != nil,
 			_q.withQuotaRequests != nil,
 			_q.withInvitations != nil,
 			_q.withImages != nil,
+			_q.withImageShares != nil,
+			_q.withTerminals != nil,
 			_q.withContainers != nil,
 			_q.withVolumes != nil,
 		}
@@ -695,6 +769,20 @@ func (_q *UserQuery) sqlAll(ctx context.Context, hooks ...queryHook) ([]*User, e
 		if err := _q.loadImages(ctx, query, nodes,
 			func(n *User) { n.Edges.Images = []*Image{} },
 			func(n *User, e *Image) { n.Edges.Images = append(n.Edges.Images, e) }); err != nil {
+			return nil, err
+		}
+	}
+	if query := _q.withImageShares; query != nil {
+		if err := _q.loadImageShares(ctx, query, nodes,
+			func(n *User) { n.Edges.ImageShares = []*ImageShare{} },
+			func(n *User, e *ImageShare) { n.Edges.ImageShares = append(n.Edges.ImageShares, e) }); err != nil {
+			return nil, err
+		}
+	}
+	if query := _q.withTerminals; query != nil {
+		if err := _q.loadTerminals(ctx, query, nodes,
+			func(n *User) { n.Edges.Terminals = []*Terminal{} },
+			func(n *User, e *Terminal) { n.Edges.Terminals = append(n.Edges.Terminals, e) }); err != nil {
 			return nil, err
 		}
 	}
@@ -893,6 +981,66 @@ func (_q *UserQuery) loadImages(ctx context.Context, query *ImageQuery, nodes []
 		node, ok := nodeids[*fk]
 		if !ok {
 			return fmt.Errorf(`unexpected referenced foreign-key "owner_id" returned %v for node %v`, *fk, n.ID)
+		}
+		assign(node, n)
+	}
+	return nil
+}
+func (_q *UserQuery) loadImageShares(ctx context.Context, query *ImageShareQuery, nodes []*User, init func(*User), assign func(*User, *ImageShare)) error {
+	fks := make([]driver.Value, 0, len(nodes))
+	nodeids := make(map[string]*User)
+	for i := range nodes {
+		fks = append(fks, nodes[i].ID)
+		nodeids[nodes[i].ID] = nodes[i]
+		if init != nil {
+			init(nodes[i])
+		}
+	}
+	if len(query.ctx.Fields) > 0 {
+		query.ctx.AppendFieldOnce(imageshare.FieldUserID)
+	}
+	query.Where(predicate.ImageShare(func(s *sql.Selector) {
+		s.Where(sql.InValues(s.C(user.ImageSharesColumn), fks...))
+	}))
+	neighbors, err := query.All(ctx)
+	if err != nil {
+		return err
+	}
+	for _, n := range neighbors {
+		fk := n.UserID
+		node, ok := nodeids[fk]
+		if !ok {
+			return fmt.Errorf(`unexpected referenced foreign-key "user_id" returned %v for node %v`, fk, n.ID)
+		}
+		assign(node, n)
+	}
+	return nil
+}
+func (_q *UserQuery) loadTerminals(ctx context.Context, query *TerminalQuery, nodes []*User, init func(*User), assign func(*User, *Terminal)) error {
+	fks := make([]driver.Value, 0, len(nodes))
+	nodeids := make(map[string]*User)
+	for i := range nodes {
+		fks = append(fks, nodes[i].ID)
+		nodeids[nodes[i].ID] = nodes[i]
+		if init != nil {
+			init(nodes[i])
+		}
+	}
+	if len(query.ctx.Fields) > 0 {
+		query.ctx.AppendFieldOnce(terminal.FieldUserID)
+	}
+	query.Where(predicate.Terminal(func(s *sql.Selector) {
+		s.Where(sql.InValues(s.C(user.TerminalsColumn), fks...))
+	}))
+	neighbors, err := query.All(ctx)
+	if err != nil {
+		return err
+	}
+	for _, n := range neighbors {
+		fk := n.UserID
+		node, ok := nodeids[fk]
+		if !ok {
+			return fmt.Errorf(`unexpected referenced foreign-key "user_id" returned %v for node %v`, fk, n.ID)
 		}
 		assign(node, n)
 	}

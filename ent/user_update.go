@@ -14,11 +14,13 @@ import (
 	"github.com/mlride/mlride/ent/accesstoken"
 	"github.com/mlride/mlride/ent/container"
 	"github.com/mlride/mlride/ent/image"
+	"github.com/mlride/mlride/ent/imageshare"
 	"github.com/mlride/mlride/ent/invitation"
 	"github.com/mlride/mlride/ent/predicate"
 	"github.com/mlride/mlride/ent/quota"
 	"github.com/mlride/mlride/ent/quotarequest"
 	"github.com/mlride/mlride/ent/session"
+	"github.com/mlride/mlride/ent/terminal"
 	"github.com/mlride/mlride/ent/user"
 	"github.com/mlride/mlride/ent/volume"
 )
@@ -361,6 +363,36 @@ func (_u *UserUpdate) AddImages(v ...*Image) *UserUpdate {
 	return _u.AddImageIDs(ids...)
 }
 
+// AddImageShareIDs adds the "image_shares" edge to the ImageShare entity by IDs.
+func (_u *UserUpdate) AddImageShareIDs(ids ...string) *UserUpdate {
+	_u.mutation.AddImageShareIDs(ids...)
+	return _u
+}
+
+// AddImageShares adds the "image_shares" edges to the ImageShare entity.
+func (_u *UserUpdate) AddImageShares(v ...*ImageShare) *UserUpdate {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.AddImageShareIDs(ids...)
+}
+
+// AddTerminalIDs adds the "terminals" edge to the Terminal entity by IDs.
+func (_u *UserUpdate) AddTerminalIDs(ids ...string) *UserUpdate {
+	_u.mutation.AddTerminalIDs(ids...)
+	return _u
+}
+
+// AddTerminals adds the "terminals" edges to the Terminal entity.
+func (_u *UserUpdate) AddTerminals(v ...*Terminal) *UserUpdate {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.AddTerminalIDs(ids...)
+}
+
 // AddContainerIDs adds the "containers" edge to the Container entity by IDs.
 func (_u *UserUpdate) AddContainerIDs(ids ...string) *UserUpdate {
 	_u.mutation.AddContainerIDs(ids...)
@@ -505,6 +537,48 @@ func (_u *UserUpdate) RemoveImages(v ...*Image) *UserUpdate {
 		ids[i] = v[i].ID
 	}
 	return _u.RemoveImageIDs(ids...)
+}
+
+// ClearImageShares clears all "image_shares" edges to the ImageShare entity.
+func (_u *UserUpdate) ClearImageShares() *UserUpdate {
+	_u.mutation.ClearImageShares()
+	return _u
+}
+
+// RemoveImageShareIDs removes the "image_shares" edge to ImageShare entities by IDs.
+func (_u *UserUpdate) RemoveImageShareIDs(ids ...string) *UserUpdate {
+	_u.mutation.RemoveImageShareIDs(ids...)
+	return _u
+}
+
+// RemoveImageShares removes "image_shares" edges to ImageShare entities.
+func (_u *UserUpdate) RemoveImageShares(v ...*ImageShare) *UserUpdate {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.RemoveImageShareIDs(ids...)
+}
+
+// ClearTerminals clears all "terminals" edges to the Terminal entity.
+func (_u *UserUpdate) ClearTerminals() *UserUpdate {
+	_u.mutation.ClearTerminals()
+	return _u
+}
+
+// RemoveTerminalIDs removes the "terminals" edge to Terminal entities by IDs.
+func (_u *UserUpdate) RemoveTerminalIDs(ids ...string) *UserUpdate {
+	_u.mutation.RemoveTerminalIDs(ids...)
+	return _u
+}
+
+// RemoveTerminals removes "terminals" edges to Terminal entities.
+func (_u *UserUpdate) RemoveTerminals(v ...*Terminal) *UserUpdate {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.RemoveTerminalIDs(ids...)
 }
 
 // ClearContainers clears all "containers" edges to the Container entity.
@@ -914,6 +988,96 @@ func (_u *UserUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 			Bidi:    false,
 			Target: &sqlgraph.EdgeTarget{
 				IDSpec: sqlgraph.NewFieldSpec(image.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
+	}
+	if _u.mutation.ImageSharesCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   user.ImageSharesTable,
+			Columns: []string{user.ImageSharesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(imageshare.FieldID, field.TypeString),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.RemovedImageSharesIDs(); len(nodes) > 0 && !_u.mutation.ImageSharesCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   user.ImageSharesTable,
+			Columns: []string{user.ImageSharesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(imageshare.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.ImageSharesIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   user.ImageSharesTable,
+			Columns: []string{user.ImageSharesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(imageshare.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
+	}
+	if _u.mutation.TerminalsCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   user.TerminalsTable,
+			Columns: []string{user.TerminalsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(terminal.FieldID, field.TypeString),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.RemovedTerminalsIDs(); len(nodes) > 0 && !_u.mutation.TerminalsCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   user.TerminalsTable,
+			Columns: []string{user.TerminalsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(terminal.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.TerminalsIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   user.TerminalsTable,
+			Columns: []string{user.TerminalsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(terminal.FieldID, field.TypeString),
 			},
 		}
 		for _, k := range nodes {
@@ -1357,6 +1521,36 @@ func (_u *UserUpdateOne) AddImages(v ...*Image) *UserUpdateOne {
 	return _u.AddImageIDs(ids...)
 }
 
+// AddImageShareIDs adds the "image_shares" edge to the ImageShare entity by IDs.
+func (_u *UserUpdateOne) AddImageShareIDs(ids ...string) *UserUpdateOne {
+	_u.mutation.AddImageShareIDs(ids...)
+	return _u
+}
+
+// AddImageShares adds the "image_shares" edges to the ImageShare entity.
+func (_u *UserUpdateOne) AddImageShares(v ...*ImageShare) *UserUpdateOne {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.AddImageShareIDs(ids...)
+}
+
+// AddTerminalIDs adds the "terminals" edge to the Terminal entity by IDs.
+func (_u *UserUpdateOne) AddTerminalIDs(ids ...string) *UserUpdateOne {
+	_u.mutation.AddTerminalIDs(ids...)
+	return _u
+}
+
+// AddTerminals adds the "terminals" edges to the Terminal entity.
+func (_u *UserUpdateOne) AddTerminals(v ...*Terminal) *UserUpdateOne {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.AddTerminalIDs(ids...)
+}
+
 // AddContainerIDs adds the "containers" edge to the Container entity by IDs.
 func (_u *UserUpdateOne) AddContainerIDs(ids ...string) *UserUpdateOne {
 	_u.mutation.AddContainerIDs(ids...)
@@ -1501,6 +1695,48 @@ func (_u *UserUpdateOne) RemoveImages(v ...*Image) *UserUpdateOne {
 		ids[i] = v[i].ID
 	}
 	return _u.RemoveImageIDs(ids...)
+}
+
+// ClearImageShares clears all "image_shares" edges to the ImageShare entity.
+func (_u *UserUpdateOne) ClearImageShares() *UserUpdateOne {
+	_u.mutation.ClearImageShares()
+	return _u
+}
+
+// RemoveImageShareIDs removes the "image_shares" edge to ImageShare entities by IDs.
+func (_u *UserUpdateOne) RemoveImageShareIDs(ids ...string) *UserUpdateOne {
+	_u.mutation.RemoveImageShareIDs(ids...)
+	return _u
+}
+
+// RemoveImageShares removes "image_shares" edges to ImageShare entities.
+func (_u *UserUpdateOne) RemoveImageShares(v ...*ImageShare) *UserUpdateOne {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.RemoveImageShareIDs(ids...)
+}
+
+// ClearTerminals clears all "terminals" edges to the Terminal entity.
+func (_u *UserUpdateOne) ClearTerminals() *UserUpdateOne {
+	_u.mutation.ClearTerminals()
+	return _u
+}
+
+// RemoveTerminalIDs removes the "terminals" edge to Terminal entities by IDs.
+func (_u *UserUpdateOne) RemoveTerminalIDs(ids ...string) *UserUpdateOne {
+	_u.mutation.RemoveTerminalIDs(ids...)
+	return _u
+}
+
+// RemoveTerminals removes "terminals" edges to Terminal entities.
+func (_u *UserUpdateOne) RemoveTerminals(v ...*Terminal) *UserUpdateOne {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.RemoveTerminalIDs(ids...)
 }
 
 // ClearContainers clears all "containers" edges to the Container entity.
@@ -1940,6 +2176,96 @@ func (_u *UserUpdateOne) sqlSave(ctx context.Context) (_node *User, err error) {
 			Bidi:    false,
 			Target: &sqlgraph.EdgeTarget{
 				IDSpec: sqlgraph.NewFieldSpec(image.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
+	}
+	if _u.mutation.ImageSharesCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   user.ImageSharesTable,
+			Columns: []string{user.ImageSharesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(imageshare.FieldID, field.TypeString),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.RemovedImageSharesIDs(); len(nodes) > 0 && !_u.mutation.ImageSharesCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   user.ImageSharesTable,
+			Columns: []string{user.ImageSharesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(imageshare.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.ImageSharesIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   user.ImageSharesTable,
+			Columns: []string{user.ImageSharesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(imageshare.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
+	}
+	if _u.mutation.TerminalsCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   user.TerminalsTable,
+			Columns: []string{user.TerminalsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(terminal.FieldID, field.TypeString),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.RemovedTerminalsIDs(); len(nodes) > 0 && !_u.mutation.TerminalsCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   user.TerminalsTable,
+			Columns: []string{user.TerminalsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(terminal.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.TerminalsIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   user.TerminalsTable,
+			Columns: []string{user.TerminalsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(terminal.FieldID, field.TypeString),
 			},
 		}
 		for _, k := range nodes {

@@ -64,6 +64,8 @@ const (
 	FieldCommand = "command"
 	// FieldEnvironment holds the string denoting the environment field in the database.
 	FieldEnvironment = "environment"
+	// FieldPorts holds the string denoting the ports field in the database.
+	FieldPorts = "ports"
 	// FieldRestartPolicy holds the string denoting the restart_policy field in the database.
 	FieldRestartPolicy = "restart_policy"
 	// FieldRestarts holds the string denoting the restarts field in the database.
@@ -106,6 +108,10 @@ const (
 	EdgeEvents = "events"
 	// EdgeMounts holds the string denoting the mounts edge name in mutations.
 	EdgeMounts = "mounts"
+	// EdgeTerminals holds the string denoting the terminals edge name in mutations.
+	EdgeTerminals = "terminals"
+	// EdgeStatsChunks holds the string denoting the stats_chunks edge name in mutations.
+	EdgeStatsChunks = "stats_chunks"
 	// Table holds the table name of the container in the database.
 	Table = "containers"
 	// OwnerTable is the table that holds the owner relation/edge.
@@ -136,6 +142,20 @@ const (
 	MountsInverseTable = "mounts"
 	// MountsColumn is the table column denoting the mounts relation/edge.
 	MountsColumn = "container_id"
+	// TerminalsTable is the table that holds the terminals relation/edge.
+	TerminalsTable = "terminals"
+	// TerminalsInverseTable is the table name for the Terminal entity.
+	// It exists in this package in order to avoid circular dependency with the "terminal" package.
+	TerminalsInverseTable = "terminals"
+	// TerminalsColumn is the table column denoting the terminals relation/edge.
+	TerminalsColumn = "container_id"
+	// StatsChunksTable is the table that holds the stats_chunks relation/edge.
+	StatsChunksTable = "stats_chunks"
+	// StatsChunksInverseTable is the table name for the StatsChunk entity.
+	// It exists in this package in order to avoid circular dependency with the "statschunk" package.
+	StatsChunksInverseTable = "stats_chunks"
+	// StatsChunksColumn is the table column denoting the stats_chunks relation/edge.
+	StatsChunksColumn = "container_id"
 )
 
 // Columns holds all SQL columns for container fields.
@@ -165,6 +185,7 @@ var Columns = []string{
 	FieldAppliedMemory,
 	FieldCommand,
 	FieldEnvironment,
+	FieldPorts,
 	FieldRestartPolicy,
 	FieldRestarts,
 	FieldStopGrace,
@@ -601,6 +622,34 @@ func ByMounts(term sql.OrderTerm, terms ...sql.OrderTerm) OrderOption {
 		sqlgraph.OrderByNeighborTerms(s, newMountsStep(), append([]sql.OrderTerm{term}, terms...)...)
 	}
 }
+
+// ByTerminalsCount orders the results by terminals count.
+func ByTerminalsCount(opts ...sql.OrderTermOption) OrderOption {
+	return func(s *sql.Selector) {
+		sqlgraph.OrderByNeighborsCount(s, newTerminalsStep(), opts...)
+	}
+}
+
+// ByTerminals orders the results by terminals terms.
+func ByTerminals(term sql.OrderTerm, terms ...sql.OrderTerm) OrderOption {
+	return func(s *sql.Selector) {
+		sqlgraph.OrderByNeighborTerms(s, newTerminalsStep(), append([]sql.OrderTerm{term}, terms...)...)
+	}
+}
+
+// ByStatsChunksCount orders the results by stats_chunks count.
+func ByStatsChunksCount(opts ...sql.OrderTermOption) OrderOption {
+	return func(s *sql.Selector) {
+		sqlgraph.OrderByNeighborsCount(s, newStatsChunksStep(), opts...)
+	}
+}
+
+// ByStatsChunks orders the results by stats_chunks terms.
+func ByStatsChunks(term sql.OrderTerm, terms ...sql.OrderTerm) OrderOption {
+	return func(s *sql.Selector) {
+		sqlgraph.OrderByNeighborTerms(s, newStatsChunksStep(), append([]sql.OrderTerm{term}, terms...)...)
+	}
+}
 func newOwnerStep() *sqlgraph.Step {
 	return sqlgraph.NewStep(
 		sqlgraph.From(Table, FieldID),
@@ -627,5 +676,19 @@ func newMountsStep() *sqlgraph.Step {
 		sqlgraph.From(Table, FieldID),
 		sqlgraph.To(MountsInverseTable, FieldID),
 		sqlgraph.Edge(sqlgraph.O2M, false, MountsTable, MountsColumn),
+	)
+}
+func newTerminalsStep() *sqlgraph.Step {
+	return sqlgraph.NewStep(
+		sqlgraph.From(Table, FieldID),
+		sqlgraph.To(TerminalsInverseTable, FieldID),
+		sqlgraph.Edge(sqlgraph.O2M, false, TerminalsTable, TerminalsColumn),
+	)
+}
+func newStatsChunksStep() *sqlgraph.Step {
+	return sqlgraph.NewStep(
+		sqlgraph.From(Table, FieldID),
+		sqlgraph.To(StatsChunksInverseTable, FieldID),
+		sqlgraph.Edge(sqlgraph.O2M, false, StatsChunksTable, StatsChunksColumn),
 	)
 }

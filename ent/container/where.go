@@ -1148,6 +1148,16 @@ func AppliedMemoryLTE(v record.Bytes) predicate.Container {
 	return predicate.Container(sql.FieldLTE(FieldAppliedMemory, vc))
 }
 
+// PortsIsNil applies the IsNil predicate on the "ports" field.
+func PortsIsNil() predicate.Container {
+	return predicate.Container(sql.FieldIsNull(FieldPorts))
+}
+
+// PortsNotNil applies the NotNil predicate on the "ports" field.
+func PortsNotNil() predicate.Container {
+	return predicate.Container(sql.FieldNotNull(FieldPorts))
+}
+
 // RestartPolicyEQ applies the EQ predicate on the "restart_policy" field.
 func RestartPolicyEQ(v RestartPolicy) predicate.Container {
 	return predicate.Container(sql.FieldEQ(FieldRestartPolicy, v))
@@ -1950,6 +1960,52 @@ func HasMounts() predicate.Container {
 func HasMountsWith(preds ...predicate.Mount) predicate.Container {
 	return predicate.Container(func(s *sql.Selector) {
 		step := newMountsStep()
+		sqlgraph.HasNeighborsWith(s, step, func(s *sql.Selector) {
+			for _, p := range preds {
+				p(s)
+			}
+		})
+	})
+}
+
+// HasTerminals applies the HasEdge predicate on the "terminals" edge.
+func HasTerminals() predicate.Container {
+	return predicate.Container(func(s *sql.Selector) {
+		step := sqlgraph.NewStep(
+			sqlgraph.From(Table, FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, false, TerminalsTable, TerminalsColumn),
+		)
+		sqlgraph.HasNeighbors(s, step)
+	})
+}
+
+// HasTerminalsWith applies the HasEdge predicate on the "terminals" edge with a given conditions (other predicates).
+func HasTerminalsWith(preds ...predicate.Terminal) predicate.Container {
+	return predicate.Container(func(s *sql.Selector) {
+		step := newTerminalsStep()
+		sqlgraph.HasNeighborsWith(s, step, func(s *sql.Selector) {
+			for _, p := range preds {
+				p(s)
+			}
+		})
+	})
+}
+
+// HasStatsChunks applies the HasEdge predicate on the "stats_chunks" edge.
+func HasStatsChunks() predicate.Container {
+	return predicate.Container(func(s *sql.Selector) {
+		step := sqlgraph.NewStep(
+			sqlgraph.From(Table, FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, false, StatsChunksTable, StatsChunksColumn),
+		)
+		sqlgraph.HasNeighbors(s, step)
+	})
+}
+
+// HasStatsChunksWith applies the HasEdge predicate on the "stats_chunks" edge with a given conditions (other predicates).
+func HasStatsChunksWith(preds ...predicate.StatsChunk) predicate.Container {
+	return predicate.Container(func(s *sql.Selector) {
+		step := newStatsChunksStep()
 		sqlgraph.HasNeighborsWith(s, step, func(s *sql.Selector) {
 			for _, p := range preds {
 				p(s)

@@ -93,6 +93,30 @@ func (f ImageFunc) Mutate(ctx context.Context, m ent.Mutation) (ent.Value, error
 	return nil, fmt.Errorf("unexpected mutation type %T. expect *ent.ImageMutation", m)
 }
 
+// The ImageLineFunc type is an adapter to allow the use of ordinary
+// function as ImageLine mutator.
+type ImageLineFunc func(context.Context, *ent.ImageLineMutation) (ent.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f ImageLineFunc) Mutate(ctx context.Context, m ent.Mutation) (ent.Value, error) {
+	if mv, ok := m.(*ent.ImageLineMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *ent.ImageLineMutation", m)
+}
+
+// The ImageShareFunc type is an adapter to allow the use of ordinary
+// function as ImageShare mutator.
+type ImageShareFunc func(context.Context, *ent.ImageShareMutation) (ent.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f ImageShareFunc) Mutate(ctx context.Context, m ent.Mutation) (ent.Value, error) {
+	if mv, ok := m.(*ent.ImageShareMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *ent.ImageShareMutation", m)
+}
+
 // The InvitationFunc type is an adapter to allow the use of ordinary
 // function as Invitation mutator.
 type InvitationFunc func(context.Context, *ent.InvitationMutation) (ent.Value, error)
@@ -151,6 +175,30 @@ func (f SessionFunc) Mutate(ctx context.Context, m ent.Mutation) (ent.Value, err
 		return f(ctx, mv)
 	}
 	return nil, fmt.Errorf("unexpected mutation type %T. expect *ent.SessionMutation", m)
+}
+
+// The StatsChunkFunc type is an adapter to allow the use of ordinary
+// function as StatsChunk mutator.
+type StatsChunkFunc func(context.Context, *ent.StatsChunkMutation) (ent.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f StatsChunkFunc) Mutate(ctx context.Context, m ent.Mutation) (ent.Value, error) {
+	if mv, ok := m.(*ent.StatsChunkMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *ent.StatsChunkMutation", m)
+}
+
+// The TerminalFunc type is an adapter to allow the use of ordinary
+// function as Terminal mutator.
+type TerminalFunc func(context.Context, *ent.TerminalMutation) (ent.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f TerminalFunc) Mutate(ctx context.Context, m ent.Mutation) (ent.Value, error) {
+	if mv, ok := m.(*ent.TerminalMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *ent.TerminalMutation", m)
 }
 
 // The UsageRecordFunc type is an adapter to allow the use of ordinary

@@ -46,12 +46,34 @@ const (
 	FieldMinMemory = "min_memory"
 	// FieldMinGpu holds the string denoting the min_gpu field in the database.
 	FieldMinGpu = "min_gpu"
+	// FieldUpdateAvailable holds the string denoting the update_available field in the database.
+	FieldUpdateAvailable = "update_available"
+	// FieldBaseReference holds the string denoting the base_reference field in the database.
+	FieldBaseReference = "base_reference"
+	// FieldBaseDigest holds the string denoting the base_digest field in the database.
+	FieldBaseDigest = "base_digest"
+	// FieldCheckedAt holds the string denoting the checked_at field in the database.
+	FieldCheckedAt = "checked_at"
+	// FieldDockerfile holds the string denoting the dockerfile field in the database.
+	FieldDockerfile = "dockerfile"
+	// FieldForm holds the string denoting the form field in the database.
+	FieldForm = "form"
+	// FieldLayers holds the string denoting the layers field in the database.
+	FieldLayers = "layers"
+	// FieldCommittedFromID holds the string denoting the committed_from_id field in the database.
+	FieldCommittedFromID = "committed_from_id"
+	// FieldLastUsedAt holds the string denoting the last_used_at field in the database.
+	FieldLastUsedAt = "last_used_at"
 	// FieldCreatedAt holds the string denoting the created_at field in the database.
 	FieldCreatedAt = "created_at"
 	// EdgeOwner holds the string denoting the owner edge name in mutations.
 	EdgeOwner = "owner"
 	// EdgeContainers holds the string denoting the containers edge name in mutations.
 	EdgeContainers = "containers"
+	// EdgeShares holds the string denoting the shares edge name in mutations.
+	EdgeShares = "shares"
+	// EdgeLines holds the string denoting the lines edge name in mutations.
+	EdgeLines = "lines"
 	// Table holds the table name of the image in the database.
 	Table = "images"
 	// OwnerTable is the table that holds the owner relation/edge.
@@ -68,6 +90,20 @@ const (
 	ContainersInverseTable = "containers"
 	// ContainersColumn is the table column denoting the containers relation/edge.
 	ContainersColumn = "image_id"
+	// SharesTable is the table that holds the shares relation/edge.
+	SharesTable = "image_shares"
+	// SharesInverseTable is the table name for the ImageShare entity.
+	// It exists in this package in order to avoid circular dependency with the "imageshare" package.
+	SharesInverseTable = "image_shares"
+	// SharesColumn is the table column denoting the shares relation/edge.
+	SharesColumn = "image_id"
+	// LinesTable is the table that holds the lines relation/edge.
+	LinesTable = "image_lines"
+	// LinesInverseTable is the table name for the ImageLine entity.
+	// It exists in this package in order to avoid circular dependency with the "imageline" package.
+	LinesInverseTable = "image_lines"
+	// LinesColumn is the table column denoting the lines relation/edge.
+	LinesColumn = "image_id"
 )
 
 // Columns holds all SQL columns for image fields.
@@ -88,6 +124,15 @@ var Columns = []string{
 	FieldMinCPU,
 	FieldMinMemory,
 	FieldMinGpu,
+	FieldUpdateAvailable,
+	FieldBaseReference,
+	FieldBaseDigest,
+	FieldCheckedAt,
+	FieldDockerfile,
+	FieldForm,
+	FieldLayers,
+	FieldCommittedFromID,
+	FieldLastUsedAt,
 	FieldCreatedAt,
 }
 
@@ -110,6 +155,8 @@ var (
 	DefaultMinCPU record.Cores
 	// DefaultMinGpu holds the default value on creation for the "min_gpu" field.
 	DefaultMinGpu int
+	// DefaultUpdateAvailable holds the default value on creation for the "update_available" field.
+	DefaultUpdateAvailable bool
 	// DefaultCreatedAt holds the default value on creation for the "created_at" field.
 	DefaultCreatedAt func() time.Time
 	// DefaultID holds the default value on creation for the "id" field.
@@ -283,6 +330,41 @@ func ByMinGpu(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldMinGpu, opts...).ToFunc()
 }
 
+// ByUpdateAvailable orders the results by the update_available field.
+func ByUpdateAvailable(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldUpdateAvailable, opts...).ToFunc()
+}
+
+// ByBaseReference orders the results by the base_reference field.
+func ByBaseReference(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldBaseReference, opts...).ToFunc()
+}
+
+// ByBaseDigest orders the results by the base_digest field.
+func ByBaseDigest(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldBaseDigest, opts...).ToFunc()
+}
+
+// ByCheckedAt orders the results by the checked_at field.
+func ByCheckedAt(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldCheckedAt, opts...).ToFunc()
+}
+
+// ByDockerfile orders the results by the dockerfile field.
+func ByDockerfile(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldDockerfile, opts...).ToFunc()
+}
+
+// ByCommittedFromID orders the results by the committed_from_id field.
+func ByCommittedFromID(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldCommittedFromID, opts...).ToFunc()
+}
+
+// ByLastUsedAt orders the results by the last_used_at field.
+func ByLastUsedAt(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldLastUsedAt, opts...).ToFunc()
+}
+
 // ByCreatedAt orders the results by the created_at field.
 func ByCreatedAt(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldCreatedAt, opts...).ToFunc()
@@ -308,6 +390,34 @@ func ByContainers(term sql.OrderTerm, terms ...sql.OrderTerm) OrderOption {
 		sqlgraph.OrderByNeighborTerms(s, newContainersStep(), append([]sql.OrderTerm{term}, terms...)...)
 	}
 }
+
+// BySharesCount orders the results by shares count.
+func BySharesCount(opts ...sql.OrderTermOption) OrderOption {
+	return func(s *sql.Selector) {
+		sqlgraph.OrderByNeighborsCount(s, newSharesStep(), opts...)
+	}
+}
+
+// ByShares orders the results by shares terms.
+func ByShares(term sql.OrderTerm, terms ...sql.OrderTerm) OrderOption {
+	return func(s *sql.Selector) {
+		sqlgraph.OrderByNeighborTerms(s, newSharesStep(), append([]sql.OrderTerm{term}, terms...)...)
+	}
+}
+
+// ByLinesCount orders the results by lines count.
+func ByLinesCount(opts ...sql.OrderTermOption) OrderOption {
+	return func(s *sql.Selector) {
+		sqlgraph.OrderByNeighborsCount(s, newLinesStep(), opts...)
+	}
+}
+
+// ByLines orders the results by lines terms.
+func ByLines(term sql.OrderTerm, terms ...sql.OrderTerm) OrderOption {
+	return func(s *sql.Selector) {
+		sqlgraph.OrderByNeighborTerms(s, newLinesStep(), append([]sql.OrderTerm{term}, terms...)...)
+	}
+}
 func newOwnerStep() *sqlgraph.Step {
 	return sqlgraph.NewStep(
 		sqlgraph.From(Table, FieldID),
@@ -320,5 +430,19 @@ func newContainersStep() *sqlgraph.Step {
 		sqlgraph.From(Table, FieldID),
 		sqlgraph.To(ContainersInverseTable, FieldID),
 		sqlgraph.Edge(sqlgraph.O2M, false, ContainersTable, ContainersColumn),
+	)
+}
+func newSharesStep() *sqlgraph.Step {
+	return sqlgraph.NewStep(
+		sqlgraph.From(Table, FieldID),
+		sqlgraph.To(SharesInverseTable, FieldID),
+		sqlgraph.Edge(sqlgraph.O2M, false, SharesTable, SharesColumn),
+	)
+}
+func newLinesStep() *sqlgraph.Step {
+	return sqlgraph.NewStep(
+		sqlgraph.From(Table, FieldID),
+		sqlgraph.To(LinesInverseTable, FieldID),
+		sqlgraph.Edge(sqlgraph.O2M, false, LinesTable, LinesColumn),
 	)
 }

@@ -129,6 +129,41 @@ func MinGpu(v int) predicate.Image {
 	return predicate.Image(sql.FieldEQ(FieldMinGpu, v))
 }
 
+// UpdateAvailable applies equality check predicate on the "update_available" field. It's identical to UpdateAvailableEQ.
+func UpdateAvailable(v bool) predicate.Image {
+	return predicate.Image(sql.FieldEQ(FieldUpdateAvailable, v))
+}
+
+// BaseReference applies equality check predicate on the "base_reference" field. It's identical to BaseReferenceEQ.
+func BaseReference(v string) predicate.Image {
+	return predicate.Image(sql.FieldEQ(FieldBaseReference, v))
+}
+
+// BaseDigest applies equality check predicate on the "base_digest" field. It's identical to BaseDigestEQ.
+func BaseDigest(v string) predicate.Image {
+	return predicate.Image(sql.FieldEQ(FieldBaseDigest, v))
+}
+
+// CheckedAt applies equality check predicate on the "checked_at" field. It's identical to CheckedAtEQ.
+func CheckedAt(v time.Time) predicate.Image {
+	return predicate.Image(sql.FieldEQ(FieldCheckedAt, v))
+}
+
+// Dockerfile applies equality check predicate on the "dockerfile" field. It's identical to DockerfileEQ.
+func Dockerfile(v string) predicate.Image {
+	return predicate.Image(sql.FieldEQ(FieldDockerfile, v))
+}
+
+// CommittedFromID applies equality check predicate on the "committed_from_id" field. It's identical to CommittedFromIDEQ.
+func CommittedFromID(v string) predicate.Image {
+	return predicate.Image(sql.FieldEQ(FieldCommittedFromID, v))
+}
+
+// LastUsedAt applies equality check predicate on the "last_used_at" field. It's identical to LastUsedAtEQ.
+func LastUsedAt(v time.Time) predicate.Image {
+	return predicate.Image(sql.FieldEQ(FieldLastUsedAt, v))
+}
+
 // CreatedAt applies equality check predicate on the "created_at" field. It's identical to CreatedAtEQ.
 func CreatedAt(v time.Time) predicate.Image {
 	return predicate.Image(sql.FieldEQ(FieldCreatedAt, v))
@@ -856,6 +891,436 @@ func MinGpuLTE(v int) predicate.Image {
 	return predicate.Image(sql.FieldLTE(FieldMinGpu, v))
 }
 
+// UpdateAvailableEQ applies the EQ predicate on the "update_available" field.
+func UpdateAvailableEQ(v bool) predicate.Image {
+	return predicate.Image(sql.FieldEQ(FieldUpdateAvailable, v))
+}
+
+// UpdateAvailableNEQ applies the NEQ predicate on the "update_available" field.
+func UpdateAvailableNEQ(v bool) predicate.Image {
+	return predicate.Image(sql.FieldNEQ(FieldUpdateAvailable, v))
+}
+
+// BaseReferenceEQ applies the EQ predicate on the "base_reference" field.
+func BaseReferenceEQ(v string) predicate.Image {
+	return predicate.Image(sql.FieldEQ(FieldBaseReference, v))
+}
+
+// BaseReferenceNEQ applies the NEQ predicate on the "base_reference" field.
+func BaseReferenceNEQ(v string) predicate.Image {
+	return predicate.Image(sql.FieldNEQ(FieldBaseReference, v))
+}
+
+// BaseReferenceIn applies the In predicate on the "base_reference" field.
+func BaseReferenceIn(vs ...string) predicate.Image {
+	return predicate.Image(sql.FieldIn(FieldBaseReference, vs...))
+}
+
+// BaseReferenceNotIn applies the NotIn predicate on the "base_reference" field.
+func BaseReferenceNotIn(vs ...string) predicate.Image {
+	return predicate.Image(sql.FieldNotIn(FieldBaseReference, vs...))
+}
+
+// BaseReferenceGT applies the GT predicate on the "base_reference" field.
+func BaseReferenceGT(v string) predicate.Image {
+	return predicate.Image(sql.FieldGT(FieldBaseReference, v))
+}
+
+// BaseReferenceGTE applies the GTE predicate on the "base_reference" field.
+func BaseReferenceGTE(v string) predicate.Image {
+	return predicate.Image(sql.FieldGTE(FieldBaseReference, v))
+}
+
+// BaseReferenceLT applies the LT predicate on the "base_reference" field.
+func BaseReferenceLT(v string) predicate.Image {
+	return predicate.Image(sql.FieldLT(FieldBaseReference, v))
+}
+
+// BaseReferenceLTE applies the LTE predicate on the "base_reference" field.
+func BaseReferenceLTE(v string) predicate.Image {
+	return predicate.Image(sql.FieldLTE(FieldBaseReference, v))
+}
+
+// BaseReferenceContains applies the Contains predicate on the "base_reference" field.
+func BaseReferenceContains(v string) predicate.Image {
+	return predicate.Image(sql.FieldContains(FieldBaseReference, v))
+}
+
+// BaseReferenceHasPrefix applies the HasPrefix predicate on the "base_reference" field.
+func BaseReferenceHasPrefix(v string) predicate.Image {
+	return predicate.Image(sql.FieldHasPrefix(FieldBaseReference, v))
+}
+
+// BaseReferenceHasSuffix applies the HasSuffix predicate on the "base_reference" field.
+func BaseReferenceHasSuffix(v string) predicate.Image {
+	return predicate.Image(sql.FieldHasSuffix(FieldBaseReference, v))
+}
+
+// BaseReferenceIsNil applies the IsNil predicate on the "base_reference" field.
+func BaseReferenceIsNil() predicate.Image {
+	return predicate.Image(sql.FieldIsNull(FieldBaseReference))
+}
+
+// BaseReferenceNotNil applies the NotNil predicate on the "base_reference" field.
+func BaseReferenceNotNil() predicate.Image {
+	return predicate.Image(sql.FieldNotNull(FieldBaseReference))
+}
+
+// BaseReferenceEqualFold applies the EqualFold predicate on the "base_reference" field.
+func BaseReferenceEqualFold(v string) predicate.Image {
+	return predicate.Image(sql.FieldEqualFold(FieldBaseReference, v))
+}
+
+// BaseReferenceContainsFold applies the ContainsFold predicate on the "base_reference" field.
+func BaseReferenceContainsFold(v string) predicate.Image {
+	return predicate.Image(sql.FieldContainsFold(FieldBaseReference, v))
+}
+
+// BaseDigestEQ applies the EQ predicate on the "base_digest" field.
+func BaseDigestEQ(v string) predicate.Image {
+	return predicate.Image(sql.FieldEQ(FieldBaseDigest, v))
+}
+
+// BaseDigestNEQ applies the NEQ predicate on the "base_digest" field.
+func BaseDigestNEQ(v string) predicate.Image {
+	return predicate.Image(sql.FieldNEQ(FieldBaseDigest, v))
+}
+
+// BaseDigestIn applies the In predicate on the "base_digest" field.
+func BaseDigestIn(vs ...string) predicate.Image {
+	return predicate.Image(sql.FieldIn(FieldBaseDigest, vs...))
+}
+
+// BaseDigestNotIn applies the NotIn predicate on the "base_digest" field.
+func BaseDigestNotIn(vs ...string) predicate.Image {
+	return predicate.Image(sql.FieldNotIn(FieldBaseDigest, vs...))
+}
+
+// BaseDigestGT applies the GT predicate on the "base_digest" field.
+func BaseDigestGT(v string) predicate.Image {
+	return predicate.Image(sql.FieldGT(FieldBaseDigest, v))
+}
+
+// BaseDigestGTE applies the GTE predicate on the "base_digest" field.
+func BaseDigestGTE(v string) predicate.Image {
+	return predicate.Image(sql.FieldGTE(FieldBaseDigest, v))
+}
+
+// BaseDigestLT applies the LT predicate on the "base_digest" field.
+func BaseDigestLT(v string) predicate.Image {
+	return predicate.Image(sql.FieldLT(FieldBaseDigest, v))
+}
+
+// BaseDigestLTE applies the LTE predicate on the "base_digest" field.
+func BaseDigestLTE(v string) predicate.Image {
+	return predicate.Image(sql.FieldLTE(FieldBaseDigest, v))
+}
+
+// BaseDigestContains applies the Contains predicate on the "base_digest" field.
+func BaseDigestContains(v string) predicate.Image {
+	return predicate.Image(sql.FieldContains(FieldBaseDigest, v))
+}
+
+// BaseDigestHasPrefix applies the HasPrefix predicate on the "base_digest" field.
+func BaseDigestHasPrefix(v string) predicate.Image {
+	return predicate.Image(sql.FieldHasPrefix(FieldBaseDigest, v))
+}
+
+// BaseDigestHasSuffix applies the HasSuffix predicate on the "base_digest" field.
+func BaseDigestHasSuffix(v string) predicate.Image {
+	return predicate.Image(sql.FieldHasSuffix(FieldBaseDigest, v))
+}
+
+// BaseDigestIsNil applies the IsNil predicate on the "base_digest" field.
+func BaseDigestIsNil() predicate.Image {
+	return predicate.Image(sql.FieldIsNull(FieldBaseDigest))
+}
+
+// BaseDigestNotNil applies the NotNil predicate on the "base_digest" field.
+func BaseDigestNotNil() predicate.Image {
+	return predicate.Image(sql.FieldNotNull(FieldBaseDigest))
+}
+
+// BaseDigestEqualFold applies the EqualFold predicate on the "base_digest" field.
+func BaseDigestEqualFold(v string) predicate.Image {
+	return predicate.Image(sql.FieldEqualFold(FieldBaseDigest, v))
+}
+
+// BaseDigestContainsFold applies the ContainsFold predicate on the "base_digest" field.
+func BaseDigestContainsFold(v string) predicate.Image {
+	return predicate.Image(sql.FieldContainsFold(FieldBaseDigest, v))
+}
+
+// CheckedAtEQ applies the EQ predicate on the "checked_at" field.
+func CheckedAtEQ(v time.Time) predicate.Image {
+	return predicate.Image(sql.FieldEQ(FieldCheckedAt, v))
+}
+
+// CheckedAtNEQ applies the NEQ predicate on the "checked_at" field.
+func CheckedAtNEQ(v time.Time) predicate.Image {
+	return predicate.Image(sql.FieldNEQ(FieldCheckedAt, v))
+}
+
+// CheckedAtIn applies the In predicate on the "checked_at" field.
+func CheckedAtIn(vs ...time.Time) predicate.Image {
+	return predicate.Image(sql.FieldIn(FieldCheckedAt, vs...))
+}
+
+// CheckedAtNotIn applies the NotIn predicate on the "checked_at" field.
+func CheckedAtNotIn(vs ...time.Time) predicate.Image {
+	return predicate.Image(sql.FieldNotIn(FieldCheckedAt, vs...))
+}
+
+// CheckedAtGT applies the GT predicate on the "checked_at" field.
+func CheckedAtGT(v time.Time) predicate.Image {
+	return predicate.Image(sql.FieldGT(FieldCheckedAt, v))
+}
+
+// CheckedAtGTE applies the GTE predicate on the "checked_at" field.
+func CheckedAtGTE(v time.Time) predicate.Image {
+	return predicate.Image(sql.FieldGTE(FieldCheckedAt, v))
+}
+
+// CheckedAtLT applies the LT predicate on the "checked_at" field.
+func CheckedAtLT(v time.Time) predicate.Image {
+	return predicate.Image(sql.FieldLT(FieldCheckedAt, v))
+}
+
+// CheckedAtLTE applies the LTE predicate on the "checked_at" field.
+func CheckedAtLTE(v time.Time) predicate.Image {
+	return predicate.Image(sql.FieldLTE(FieldCheckedAt, v))
+}
+
+// CheckedAtIsNil applies the IsNil predicate on the "checked_at" field.
+func CheckedAtIsNil() predicate.Image {
+	return predicate.Image(sql.FieldIsNull(FieldCheckedAt))
+}
+
+// CheckedAtNotNil applies the NotNil predicate on the "checked_at" field.
+func CheckedAtNotNil() predicate.Image {
+	return predicate.Image(sql.FieldNotNull(FieldCheckedAt))
+}
+
+// DockerfileEQ applies the EQ predicate on the "dockerfile" field.
+func DockerfileEQ(v string) predicate.Image {
+	return predicate.Image(sql.FieldEQ(FieldDockerfile, v))
+}
+
+// DockerfileNEQ applies the NEQ predicate on the "dockerfile" field.
+func DockerfileNEQ(v string) predicate.Image {
+	return predicate.Image(sql.FieldNEQ(FieldDockerfile, v))
+}
+
+// DockerfileIn applies the In predicate on the "dockerfile" field.
+func DockerfileIn(vs ...string) predicate.Image {
+	return predicate.Image(sql.FieldIn(FieldDockerfile, vs...))
+}
+
+// DockerfileNotIn applies the NotIn predicate on the "dockerfile" field.
+func DockerfileNotIn(vs ...string) predicate.Image {
+	return predicate.Image(sql.FieldNotIn(FieldDockerfile, vs...))
+}
+
+// DockerfileGT applies the GT predicate on the "dockerfile" field.
+func DockerfileGT(v string) predicate.Image {
+	return predicate.Image(sql.FieldGT(FieldDockerfile, v))
+}
+
+// DockerfileGTE applies the GTE predicate on the "dockerfile" field.
+func DockerfileGTE(v string) predicate.Image {
+	return predicate.Image(sql.FieldGTE(FieldDockerfile, v))
+}
+
+// DockerfileLT applies the LT predicate on the "dockerfile" field.
+func DockerfileLT(v string) predicate.Image {
+	return predicate.Image(sql.FieldLT(FieldDockerfile, v))
+}
+
+// DockerfileLTE applies the LTE predicate on the "dockerfile" field.
+func DockerfileLTE(v string) predicate.Image {
+	return predicate.Image(sql.FieldLTE(FieldDockerfile, v))
+}
+
+// DockerfileContains applies the Contains predicate on the "dockerfile" field.
+func DockerfileContains(v string) predicate.Image {
+	return predicate.Image(sql.FieldContains(FieldDockerfile, v))
+}
+
+// DockerfileHasPrefix applies the HasPrefix predicate on the "dockerfile" field.
+func DockerfileHasPrefix(v string) predicate.Image {
+	return predicate.Image(sql.FieldHasPrefix(FieldDockerfile, v))
+}
+
+// DockerfileHasSuffix applies the HasSuffix predicate on the "dockerfile" field.
+func DockerfileHasSuffix(v string) predicate.Image {
+	return predicate.Image(sql.FieldHasSuffix(FieldDockerfile, v))
+}
+
+// DockerfileIsNil applies the IsNil predicate on the "dockerfile" field.
+func DockerfileIsNil() predicate.Image {
+	return predicate.Image(sql.FieldIsNull(FieldDockerfile))
+}
+
+// DockerfileNotNil applies the NotNil predicate on the "dockerfile" field.
+func DockerfileNotNil() predicate.Image {
+	return predicate.Image(sql.FieldNotNull(FieldDockerfile))
+}
+
+// DockerfileEqualFold applies the EqualFold predicate on the "dockerfile" field.
+func DockerfileEqualFold(v string) predicate.Image {
+	return predicate.Image(sql.FieldEqualFold(FieldDockerfile, v))
+}
+
+// DockerfileContainsFold applies the ContainsFold predicate on the "dockerfile" field.
+func DockerfileContainsFold(v string) predicate.Image {
+	return predicate.Image(sql.FieldContainsFold(FieldDockerfile, v))
+}
+
+// FormIsNil applies the IsNil predicate on the "form" field.
+func FormIsNil() predicate.Image {
+	return predicate.Image(sql.FieldIsNull(FieldForm))
+}
+
+// FormNotNil applies the NotNil predicate on the "form" field.
+func FormNotNil() predicate.Image {
+	return predicate.Image(sql.FieldNotNull(FieldForm))
+}
+
+// LayersIsNil applies the IsNil predicate on the "layers" field.
+func LayersIsNil() predicate.Image {
+	return predicate.Image(sql.FieldIsNull(FieldLayers))
+}
+
+// LayersNotNil applies the NotNil predicate on the "layers" field.
+func LayersNotNil() predicate.Image {
+	return predicate.Image(sql.FieldNotNull(FieldLayers))
+}
+
+// CommittedFromIDEQ applies the EQ predicate on the "committed_from_id" field.
+func CommittedFromIDEQ(v string) predicate.Image {
+	return predicate.Image(sql.FieldEQ(FieldCommittedFromID, v))
+}
+
+// CommittedFromIDNEQ applies the NEQ predicate on the "committed_from_id" field.
+func CommittedFromIDNEQ(v string) predicate.Image {
+	return predicate.Image(sql.FieldNEQ(FieldCommittedFromID, v))
+}
+
+// CommittedFromIDIn applies the In predicate on the "committed_from_id" field.
+func CommittedFromIDIn(vs ...string) predicate.Image {
+	return predicate.Image(sql.FieldIn(FieldCommittedFromID, vs...))
+}
+
+// CommittedFromIDNotIn applies the NotIn predicate on the "committed_from_id" field.
+func CommittedFromIDNotIn(vs ...string) predicate.Image {
+	return predicate.Image(sql.FieldNotIn(FieldCommittedFromID, vs...))
+}
+
+// CommittedFromIDGT applies the GT predicate on the "committed_from_id" field.
+func CommittedFromIDGT(v string) predicate.Image {
+	return predicate.Image(sql.FieldGT(FieldCommittedFromID, v))
+}
+
+// CommittedFromIDGTE applies the GTE predicate on the "committed_from_id" field.
+func CommittedFromIDGTE(v string) predicate.Image {
+	return predicate.Image(sql.FieldGTE(FieldCommittedFromID, v))
+}
+
+// CommittedFromIDLT applies the LT predicate on the "committed_from_id" field.
+func CommittedFromIDLT(v string) predicate.Image {
+	return predicate.Image(sql.FieldLT(FieldCommittedFromID, v))
+}
+
+// CommittedFromIDLTE applies the LTE predicate on the "committed_from_id" field.
+func CommittedFromIDLTE(v string) predicate.Image {
+	return predicate.Image(sql.FieldLTE(FieldCommittedFromID, v))
+}
+
+// CommittedFromIDContains applies the Contains predicate on the "committed_from_id" field.
+func CommittedFromIDContains(v string) predicate.Image {
+	return predicate.Image(sql.FieldContains(FieldCommittedFromID, v))
+}
+
+// CommittedFromIDHasPrefix applies the HasPrefix predicate on the "committed_from_id" field.
+func CommittedFromIDHasPrefix(v string) predicate.Image {
+	return predicate.Image(sql.FieldHasPrefix(FieldCommittedFromID, v))
+}
+
+// CommittedFromIDHasSuffix applies the HasSuffix predicate on the "committed_from_id" field.
+func CommittedFromIDHasSuffix(v string) predicate.Image {
+	return predicate.Image(sql.FieldHasSuffix(FieldCommittedFromID, v))
+}
+
+// CommittedFromIDIsNil applies the IsNil predicate on the "committed_from_id" field.
+func CommittedFromIDIsNil() predicate.Image {
+	return predicate.Image(sql.FieldIsNull(FieldCommittedFromID))
+}
+
+// CommittedFromIDNotNil applies the NotNil predicate on the "committed_from_id" field.
+func CommittedFromIDNotNil() predicate.Image {
+	return predicate.Image(sql.FieldNotNull(FieldCommittedFromID))
+}
+
+// CommittedFromIDEqualFold applies the EqualFold predicate on the "committed_from_id" field.
+func CommittedFromIDEqualFold(v string) predicate.Image {
+	return predicate.Image(sql.FieldEqualFold(FieldCommittedFromID, v))
+}
+
+// CommittedFromIDContainsFold applies the ContainsFold predicate on the "committed_from_id" field.
+func CommittedFromIDContainsFold(v string) predicate.Image {
+	return predicate.Image(sql.FieldContainsFold(FieldCommittedFromID, v))
+}
+
+// LastUsedAtEQ applies the EQ predicate on the "last_used_at" field.
+func LastUsedAtEQ(v time.Time) predicate.Image {
+	return predicate.Image(sql.FieldEQ(FieldLastUsedAt, v))
+}
+
+// LastUsedAtNEQ applies the NEQ predicate on the "last_used_at" field.
+func LastUsedAtNEQ(v time.Time) predicate.Image {
+	return predicate.Image(sql.FieldNEQ(FieldLastUsedAt, v))
+}
+
+// LastUsedAtIn applies the In predicate on the "last_used_at" field.
+func LastUsedAtIn(vs ...time.Time) predicate.Image {
+	return predicate.Image(sql.FieldIn(FieldLastUsedAt, vs...))
+}
+
+// LastUsedAtNotIn applies the NotIn predicate on the "last_used_at" field.
+func LastUsedAtNotIn(vs ...time.Time) predicate.Image {
+	return predicate.Image(sql.FieldNotIn(FieldLastUsedAt, vs...))
+}
+
+// LastUsedAtGT applies the GT predicate on the "last_used_at" field.
+func LastUsedAtGT(v time.Time) predicate.Image {
+	return predicate.Image(sql.FieldGT(FieldLastUsedAt, v))
+}
+
+// LastUsedAtGTE applies the GTE predicate on the "last_used_at" field.
+func LastUsedAtGTE(v time.Time) predicate.Image {
+	return predicate.Image(sql.FieldGTE(FieldLastUsedAt, v))
+}
+
+// LastUsedAtLT applies the LT predicate on the "last_used_at" field.
+func LastUsedAtLT(v time.Time) predicate.Image {
+	return predicate.Image(sql.FieldLT(FieldLastUsedAt, v))
+}
+
+// LastUsedAtLTE applies the LTE predicate on the "last_used_at" field.
+func LastUsedAtLTE(v time.Time) predicate.Image {
+	return predicate.Image(sql.FieldLTE(FieldLastUsedAt, v))
+}
+
+// LastUsedAtIsNil applies the IsNil predicate on the "last_used_at" field.
+func LastUsedAtIsNil() predicate.Image {
+	return predicate.Image(sql.FieldIsNull(FieldLastUsedAt))
+}
+
+// LastUsedAtNotNil applies the NotNil predicate on the "last_used_at" field.
+func LastUsedAtNotNil() predicate.Image {
+	return predicate.Image(sql.FieldNotNull(FieldLastUsedAt))
+}
+
 // CreatedAtEQ applies the EQ predicate on the "created_at" field.
 func CreatedAtEQ(v time.Time) predicate.Image {
 	return predicate.Image(sql.FieldEQ(FieldCreatedAt, v))
@@ -934,6 +1399,52 @@ func HasContainers() predicate.Image {
 func HasContainersWith(preds ...predicate.Container) predicate.Image {
 	return predicate.Image(func(s *sql.Selector) {
 		step := newContainersStep()
+		sqlgraph.HasNeighborsWith(s, step, func(s *sql.Selector) {
+			for _, p := range preds {
+				p(s)
+			}
+		})
+	})
+}
+
+// HasShares applies the HasEdge predicate on the "shares" edge.
+func HasShares() predicate.Image {
+	return predicate.Image(func(s *sql.Selector) {
+		step := sqlgraph.NewStep(
+			sqlgraph.From(Table, FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, false, SharesTable, SharesColumn),
+		)
+		sqlgraph.HasNeighbors(s, step)
+	})
+}
+
+// HasSharesWith applies the HasEdge predicate on the "shares" edge with a given conditions (other predicates).
+func HasSharesWith(preds ...predicate.ImageShare) predicate.Image {
+	return predicate.Image(func(s *sql.Selector) {
+		step := newSharesStep()
+		sqlgraph.HasNeighborsWith(s, step, func(s *sql.Selector) {
+			for _, p := range preds {
+				p(s)
+			}
+		})
+	})
+}
+
+// HasLines applies the HasEdge predicate on the "lines" edge.
+func HasLines() predicate.Image {
+	return predicate.Image(func(s *sql.Selector) {
+		step := sqlgraph.NewStep(
+			sqlgraph.From(Table, FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, false, LinesTable, LinesColumn),
+		)
+		sqlgraph.HasNeighbors(s, step)
+	})
+}
+
+// HasLinesWith applies the HasEdge predicate on the "lines" edge with a given conditions (other predicates).
+func HasLinesWith(preds ...predicate.ImageLine) predicate.Image {
+	return predicate.Image(func(s *sql.Selector) {
+		step := newLinesStep()
 		sqlgraph.HasNeighborsWith(s, step, func(s *sql.Selector) {
 			for _, p := range preds {
 				p(s)

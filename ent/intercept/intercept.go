@@ -15,12 +15,16 @@ import (
 	"github.com/mlride/mlride/ent/device"
 	"github.com/mlride/mlride/ent/host"
 	"github.com/mlride/mlride/ent/image"
+	"github.com/mlride/mlride/ent/imageline"
+	"github.com/mlride/mlride/ent/imageshare"
 	"github.com/mlride/mlride/ent/invitation"
 	"github.com/mlride/mlride/ent/mount"
 	"github.com/mlride/mlride/ent/predicate"
 	"github.com/mlride/mlride/ent/quota"
 	"github.com/mlride/mlride/ent/quotarequest"
 	"github.com/mlride/mlride/ent/session"
+	"github.com/mlride/mlride/ent/statschunk"
+	"github.com/mlride/mlride/ent/terminal"
 	"github.com/mlride/mlride/ent/usagerecord"
 	"github.com/mlride/mlride/ent/user"
 	"github.com/mlride/mlride/ent/volume"
@@ -271,6 +275,60 @@ func (f TraverseImage) Traverse(ctx context.Context, q ent.Query) error {
 	return fmt.Errorf("unexpected query type %T. expect *ent.ImageQuery", q)
 }
 
+// The ImageLineFunc type is an adapter to allow the use of ordinary function as a Querier.
+type ImageLineFunc func(context.Context, *ent.ImageLineQuery) (ent.Value, error)
+
+// Query calls f(ctx, q).
+func (f ImageLineFunc) Query(ctx context.Context, q ent.Query) (ent.Value, error) {
+	if q, ok := q.(*ent.ImageLineQuery); ok {
+		return f(ctx, q)
+	}
+	return nil, fmt.Errorf("unexpected query type %T. expect *ent.ImageLineQuery", q)
+}
+
+// The TraverseImageLine type is an adapter to allow the use of ordinary function as Traverser.
+type TraverseImageLine func(context.Context, *ent.ImageLineQuery) error
+
+// Intercept is a dummy implementation of Intercept that returns the next Querier in the pipeline.
+func (f TraverseImageLine) Intercept(next ent.Querier) ent.Querier {
+	return next
+}
+
+// Traverse calls f(ctx, q).
+func (f TraverseImageLine) Traverse(ctx context.Context, q ent.Query) error {
+	if q, ok := q.(*ent.ImageLineQuery); ok {
+		return f(ctx, q)
+	}
+	return fmt.Errorf("unexpected query type %T. expect *ent.ImageLineQuery", q)
+}
+
+// The ImageShareFunc type is an adapter to allow the use of ordinary function as a Querier.
+type ImageShareFunc func(context.Context, *ent.ImageShareQuery) (ent.Value, error)
+
+// Query calls f(ctx, q).
+func (f ImageShareFunc) Query(ctx context.Context, q ent.Query) (ent.Value, error) {
+	if q, ok := q.(*ent.ImageShareQuery); ok {
+		return f(ctx, q)
+	}
+	return nil, fmt.Errorf("unexpected query type %T. expect *ent.ImageShareQuery", q)
+}
+
+// The TraverseImageShare type is an adapter to allow the use of ordinary function as Traverser.
+type TraverseImageShare func(context.Context, *ent.ImageShareQuery) error
+
+// Intercept is a dummy implementation of Intercept that returns the next Querier in the pipeline.
+func (f TraverseImageShare) Intercept(next ent.Querier) ent.Querier {
+	return next
+}
+
+// Traverse calls f(ctx, q).
+func (f TraverseImageShare) Traverse(ctx context.Context, q ent.Query) error {
+	if q, ok := q.(*ent.ImageShareQuery); ok {
+		return f(ctx, q)
+	}
+	return fmt.Errorf("unexpected query type %T. expect *ent.ImageShareQuery", q)
+}
+
 // The InvitationFunc type is an adapter to allow the use of ordinary function as a Querier.
 type InvitationFunc func(context.Context, *ent.InvitationQuery) (ent.Value, error)
 
@@ -406,6 +464,60 @@ func (f TraverseSession) Traverse(ctx context.Context, q ent.Query) error {
 	return fmt.Errorf("unexpected query type %T. expect *ent.SessionQuery", q)
 }
 
+// The StatsChunkFunc type is an adapter to allow the use of ordinary function as a Querier.
+type StatsChunkFunc func(context.Context, *ent.StatsChunkQuery) (ent.Value, error)
+
+// Query calls f(ctx, q).
+func (f StatsChunkFunc) Query(ctx context.Context, q ent.Query) (ent.Value, error) {
+	if q, ok := q.(*ent.StatsChunkQuery); ok {
+		return f(ctx, q)
+	}
+	return nil, fmt.Errorf("unexpected query type %T. expect *ent.StatsChunkQuery", q)
+}
+
+// The TraverseStatsChunk type is an adapter to allow the use of ordinary function as Traverser.
+type TraverseStatsChunk func(context.Context, *ent.StatsChunkQuery) error
+
+// Intercept is a dummy implementation of Intercept that returns the next Querier in the pipeline.
+func (f TraverseStatsChunk) Intercept(next ent.Querier) ent.Querier {
+	return next
+}
+
+// Traverse calls f(ctx, q).
+func (f TraverseStatsChunk) Traverse(ctx context.Context, q ent.Query) error {
+	if q, ok := q.(*ent.StatsChunkQuery); ok {
+		return f(ctx, q)
+	}
+	return fmt.Errorf("unexpected query type %T. expect *ent.StatsChunkQuery", q)
+}
+
+// The TerminalFunc type is an adapter to allow the use of ordinary function as a Querier.
+type TerminalFunc func(context.Context, *ent.TerminalQuery) (ent.Value, error)
+
+// Query calls f(ctx, q).
+func (f TerminalFunc) Query(ctx context.Context, q ent.Query) (ent.Value, error) {
+	if q, ok := q.(*ent.TerminalQuery); ok {
+		return f(ctx, q)
+	}
+	return nil, fmt.Errorf("unexpected query type %T. expect *ent.TerminalQuery", q)
+}
+
+// The TraverseTerminal type is an adapter to allow the use of ordinary function as Traverser.
+type TraverseTerminal func(context.Context, *ent.TerminalQuery) error
+
+// Intercept is a dummy implementation of Intercept that returns the next Querier in the pipeline.
+func (f TraverseTerminal) Intercept(next ent.Querier) ent.Querier {
+	return next
+}
+
+// Traverse calls f(ctx, q).
+func (f TraverseTerminal) Traverse(ctx context.Context, q ent.Query) error {
+	if q, ok := q.(*ent.TerminalQuery); ok {
+		return f(ctx, q)
+	}
+	return fmt.Errorf("unexpected query type %T. expect *ent.TerminalQuery", q)
+}
+
 // The UsageRecordFunc type is an adapter to allow the use of ordinary function as a Querier.
 type UsageRecordFunc func(context.Context, *ent.UsageRecordQuery) (ent.Value, error)
 
@@ -504,6 +616,10 @@ func NewQuery(q ent.Query) (Query, error) {
 		return &query[*ent.HostQuery, predicate.Host, host.OrderOption]{typ: ent.TypeHost, tq: q}, nil
 	case *ent.ImageQuery:
 		return &query[*ent.ImageQuery, predicate.Image, image.OrderOption]{typ: ent.TypeImage, tq: q}, nil
+	case *ent.ImageLineQuery:
+		return &query[*ent.ImageLineQuery, predicate.ImageLine, imageline.OrderOption]{typ: ent.TypeImageLine, tq: q}, nil
+	case *ent.ImageShareQuery:
+		return &query[*ent.ImageShareQuery, predicate.ImageShare, imageshare.OrderOption]{typ: ent.TypeImageShare, tq: q}, nil
 	case *ent.InvitationQuery:
 		return &query[*ent.InvitationQuery, predicate.Invitation, invitation.OrderOption]{typ: ent.TypeInvitation, tq: q}, nil
 	case *ent.MountQuery:
@@ -514,6 +630,10 @@ func NewQuery(q ent.Query) (Query, error) {
 		return &query[*ent.QuotaRequestQuery, predicate.QuotaRequest, quotarequest.OrderOption]{typ: ent.TypeQuotaRequest, tq: q}, nil
 	case *ent.SessionQuery:
 		return &query[*ent.SessionQuery, predicate.Session, session.OrderOption]{typ: ent.TypeSession, tq: q}, nil
+	case *ent.StatsChunkQuery:
+		return &query[*ent.StatsChunkQuery, predicate.StatsChunk, statschunk.OrderOption]{typ: ent.TypeStatsChunk, tq: q}, nil
+	case *ent.TerminalQuery:
+		return &query[*ent.TerminalQuery, predicate.Terminal, terminal.OrderOption]{typ: ent.TypeTerminal, tq: q}, nil
 	case *ent.UsageRecordQuery:
 		return &query[*ent.UsageRecordQuery, predicate.UsageRecord, usagerecord.OrderOption]{typ: ent.TypeUsageRecord, tq: q}, nil
 	case *ent.UserQuery:

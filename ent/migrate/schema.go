@@ -102,6 +102,7 @@ var (
 		{Name: "applied_memory", Type: field.TypeInt64, Default: 0},
 		{Name: "command", Type: field.TypeJSON},
 		{Name: "environment", Type: field.TypeJSON},
+		{Name: "ports", Type: field.TypeJSON, Nullable: true},
 		{Name: "restart_policy", Type: field.TypeEnum, Enums: []string{"NEVER", "ON_FAILURE"}, Default: "NEVER"},
 		{Name: "restarts", Type: field.TypeInt, Default: 0},
 		{Name: "stop_grace", Type: field.TypeInt, Default: 10},
@@ -130,13 +131,13 @@ var (
 		ForeignKeys: []*schema.ForeignKey{
 			{
 				Symbol:     "containers_images_containers",
-				Columns:    []*schema.Column{ContainersColumns[40]},
+				Columns:    []*schema.Column{ContainersColumns[41]},
 				RefColumns: []*schema.Column{ImagesColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
 			{
 				Symbol:     "containers_users_containers",
-				Columns:    []*schema.Column{ContainersColumns[41]},
+				Columns:    []*schema.Column{ContainersColumns[42]},
 				RefColumns: []*schema.Column{UsersColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
@@ -145,17 +146,17 @@ var (
 			{
 				Name:    "container_owner_id_name",
 				Unique:  true,
-				Columns: []*schema.Column{ContainersColumns[41], ContainersColumns[1]},
+				Columns: []*schema.Column{ContainersColumns[42], ContainersColumns[1]},
 			},
 			{
 				Name:    "container_owner_id_idempotency_key",
 				Unique:  true,
-				Columns: []*schema.Column{ContainersColumns[41], ContainersColumns[38]},
+				Columns: []*schema.Column{ContainersColumns[42], ContainersColumns[39]},
 			},
 			{
 				Name:    "container_created_at_id",
 				Unique:  false,
-				Columns: []*schema.Column{ContainersColumns[39], ContainersColumns[0]},
+				Columns: []*schema.Column{ContainersColumns[40], ContainersColumns[0]},
 			},
 			{
 				Name:    "container_name_id",
@@ -165,7 +166,7 @@ var (
 			{
 				Name:    "container_status_created_at_id",
 				Unique:  false,
-				Columns: []*schema.Column{ContainersColumns[11], ContainersColumns[39], ContainersColumns[0]},
+				Columns: []*schema.Column{ContainersColumns[11], ContainersColumns[40], ContainersColumns[0]},
 			},
 			{
 				Name:    "container_status_id",
@@ -175,17 +176,17 @@ var (
 			{
 				Name:    "container_owner_id_created_at_id",
 				Unique:  false,
-				Columns: []*schema.Column{ContainersColumns[41], ContainersColumns[39], ContainersColumns[0]},
+				Columns: []*schema.Column{ContainersColumns[42], ContainersColumns[40], ContainersColumns[0]},
 			},
 			{
 				Name:    "container_owner_id_status_created_at_id",
 				Unique:  false,
-				Columns: []*schema.Column{ContainersColumns[41], ContainersColumns[11], ContainersColumns[39], ContainersColumns[0]},
+				Columns: []*schema.Column{ContainersColumns[42], ContainersColumns[11], ContainersColumns[40], ContainersColumns[0]},
 			},
 			{
 				Name:    "container_image_id",
 				Unique:  false,
-				Columns: []*schema.Column{ContainersColumns[40]},
+				Columns: []*schema.Column{ContainersColumns[41]},
 			},
 			{
 				Name:    "container_queued",
@@ -279,6 +280,15 @@ var (
 		{Name: "min_cpu", Type: field.TypeInt64, Default: 10},
 		{Name: "min_memory", Type: field.TypeInt64},
 		{Name: "min_gpu", Type: field.TypeInt, Default: 0},
+		{Name: "update_available", Type: field.TypeBool, Default: false},
+		{Name: "base_reference", Type: field.TypeString, Nullable: true},
+		{Name: "base_digest", Type: field.TypeString, Nullable: true},
+		{Name: "checked_at", Type: field.TypeTime, Nullable: true},
+		{Name: "dockerfile", Type: field.TypeString, Nullable: true},
+		{Name: "form", Type: field.TypeJSON, Nullable: true},
+		{Name: "layers", Type: field.TypeJSON, Nullable: true},
+		{Name: "committed_from_id", Type: field.TypeString, Nullable: true},
+		{Name: "last_used_at", Type: field.TypeTime, Nullable: true},
 		{Name: "created_at", Type: field.TypeTime},
 		{Name: "owner_id", Type: field.TypeString, Nullable: true},
 	}
@@ -290,7 +300,7 @@ var (
 		ForeignKeys: []*schema.ForeignKey{
 			{
 				Symbol:     "images_users_images",
-				Columns:    []*schema.Column{ImagesColumns[16]},
+				Columns:    []*schema.Column{ImagesColumns[25]},
 				RefColumns: []*schema.Column{UsersColumns[0]},
 				OnDelete:   schema.SetNull,
 			},
@@ -299,32 +309,100 @@ var (
 			{
 				Name:    "image_created_at_id",
 				Unique:  false,
-				Columns: []*schema.Column{ImagesColumns[15], ImagesColumns[0]},
+				Columns: []*schema.Column{ImagesColumns[24], ImagesColumns[0]},
 			},
 			{
 				Name:    "image_status_created_at_id",
 				Unique:  false,
-				Columns: []*schema.Column{ImagesColumns[9], ImagesColumns[15], ImagesColumns[0]},
+				Columns: []*schema.Column{ImagesColumns[9], ImagesColumns[24], ImagesColumns[0]},
 			},
 			{
 				Name:    "image_owner_id_created_at_id",
 				Unique:  false,
-				Columns: []*schema.Column{ImagesColumns[16], ImagesColumns[15], ImagesColumns[0]},
+				Columns: []*schema.Column{ImagesColumns[25], ImagesColumns[24], ImagesColumns[0]},
 			},
 			{
 				Name:    "image_owner_id_status_created_at_id",
 				Unique:  false,
-				Columns: []*schema.Column{ImagesColumns[16], ImagesColumns[9], ImagesColumns[15], ImagesColumns[0]},
+				Columns: []*schema.Column{ImagesColumns[25], ImagesColumns[9], ImagesColumns[24], ImagesColumns[0]},
 			},
 			{
 				Name:    "image_visibility_created_at_id",
 				Unique:  false,
-				Columns: []*schema.Column{ImagesColumns[11], ImagesColumns[15], ImagesColumns[0]},
+				Columns: []*schema.Column{ImagesColumns[11], ImagesColumns[24], ImagesColumns[0]},
 			},
 			{
 				Name:    "image_reference_id",
 				Unique:  false,
 				Columns: []*schema.Column{ImagesColumns[1], ImagesColumns[0]},
+			},
+		},
+	}
+	// ImageLinesColumns holds the columns for the "image_lines" table.
+	ImageLinesColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeString},
+		{Name: "number", Type: field.TypeInt},
+		{Name: "text", Type: field.TypeString},
+		{Name: "at", Type: field.TypeTime},
+		{Name: "image_id", Type: field.TypeString},
+	}
+	// ImageLinesTable holds the schema information for the "image_lines" table.
+	ImageLinesTable = &schema.Table{
+		Name:       "image_lines",
+		Columns:    ImageLinesColumns,
+		PrimaryKey: []*schema.Column{ImageLinesColumns[0]},
+		ForeignKeys: []*schema.ForeignKey{
+			{
+				Symbol:     "image_lines_images_lines",
+				Columns:    []*schema.Column{ImageLinesColumns[4]},
+				RefColumns: []*schema.Column{ImagesColumns[0]},
+				OnDelete:   schema.Cascade,
+			},
+		},
+		Indexes: []*schema.Index{
+			{
+				Name:    "imageline_image_id_number",
+				Unique:  true,
+				Columns: []*schema.Column{ImageLinesColumns[4], ImageLinesColumns[1]},
+			},
+		},
+	}
+	// ImageSharesColumns holds the columns for the "image_shares" table.
+	ImageSharesColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeString},
+		{Name: "created_at", Type: field.TypeTime},
+		{Name: "image_id", Type: field.TypeString},
+		{Name: "user_id", Type: field.TypeString},
+	}
+	// ImageSharesTable holds the schema information for the "image_shares" table.
+	ImageSharesTable = &schema.Table{
+		Name:       "image_shares",
+		Columns:    ImageSharesColumns,
+		PrimaryKey: []*schema.Column{ImageSharesColumns[0]},
+		ForeignKeys: []*schema.ForeignKey{
+			{
+				Symbol:     "image_shares_images_shares",
+				Columns:    []*schema.Column{ImageSharesColumns[2]},
+				RefColumns: []*schema.Column{ImagesColumns[0]},
+				OnDelete:   schema.Cascade,
+			},
+			{
+				Symbol:     "image_shares_users_image_shares",
+				Columns:    []*schema.Column{ImageSharesColumns[3]},
+				RefColumns: []*schema.Column{UsersColumns[0]},
+				OnDelete:   schema.Cascade,
+			},
+		},
+		Indexes: []*schema.Index{
+			{
+				Name:    "imageshare_image_id_user_id",
+				Unique:  true,
+				Columns: []*schema.Column{ImageSharesColumns[2], ImageSharesColumns[3]},
+			},
+			{
+				Name:    "imageshare_user_id",
+				Unique:  false,
+				Columns: []*schema.Column{ImageSharesColumns[3]},
 			},
 		},
 	}
@@ -513,6 +591,83 @@ var (
 			},
 		},
 	}
+	// StatsChunksColumns holds the columns for the "stats_chunks" table.
+	StatsChunksColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeString},
+		{Name: "step", Type: field.TypeInt},
+		{Name: "from", Type: field.TypeTime},
+		{Name: "to", Type: field.TypeTime},
+		{Name: "data", Type: field.TypeBytes},
+		{Name: "container_id", Type: field.TypeString},
+	}
+	// StatsChunksTable holds the schema information for the "stats_chunks" table.
+	StatsChunksTable = &schema.Table{
+		Name:       "stats_chunks",
+		Columns:    StatsChunksColumns,
+		PrimaryKey: []*schema.Column{StatsChunksColumns[0]},
+		ForeignKeys: []*schema.ForeignKey{
+			{
+				Symbol:     "stats_chunks_containers_stats_chunks",
+				Columns:    []*schema.Column{StatsChunksColumns[5]},
+				RefColumns: []*schema.Column{ContainersColumns[0]},
+				OnDelete:   schema.Cascade,
+			},
+		},
+		Indexes: []*schema.Index{
+			{
+				Name:    "statschunk_container_id_step_from",
+				Unique:  true,
+				Columns: []*schema.Column{StatsChunksColumns[5], StatsChunksColumns[1], StatsChunksColumns[2]},
+			},
+			{
+				Name:    "statschunk_step_to",
+				Unique:  false,
+				Columns: []*schema.Column{StatsChunksColumns[1], StatsChunksColumns[3]},
+			},
+		},
+	}
+	// TerminalsColumns holds the columns for the "terminals" table.
+	TerminalsColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeString},
+		{Name: "name", Type: field.TypeString},
+		{Name: "command", Type: field.TypeString, Default: ""},
+		{Name: "engine_id", Type: field.TypeString, Default: ""},
+		{Name: "opened_at", Type: field.TypeTime},
+		{Name: "container_id", Type: field.TypeString},
+		{Name: "user_id", Type: field.TypeString},
+	}
+	// TerminalsTable holds the schema information for the "terminals" table.
+	TerminalsTable = &schema.Table{
+		Name:       "terminals",
+		Columns:    TerminalsColumns,
+		PrimaryKey: []*schema.Column{TerminalsColumns[0]},
+		ForeignKeys: []*schema.ForeignKey{
+			{
+				Symbol:     "terminals_containers_terminals",
+				Columns:    []*schema.Column{TerminalsColumns[5]},
+				RefColumns: []*schema.Column{ContainersColumns[0]},
+				OnDelete:   schema.Cascade,
+			},
+			{
+				Symbol:     "terminals_users_terminals",
+				Columns:    []*schema.Column{TerminalsColumns[6]},
+				RefColumns: []*schema.Column{UsersColumns[0]},
+				OnDelete:   schema.Cascade,
+			},
+		},
+		Indexes: []*schema.Index{
+			{
+				Name:    "terminal_container_id_name",
+				Unique:  true,
+				Columns: []*schema.Column{TerminalsColumns[5], TerminalsColumns[1]},
+			},
+			{
+				Name:    "terminal_user_id",
+				Unique:  false,
+				Columns: []*schema.Column{TerminalsColumns[6]},
+			},
+		},
+	}
 	// UsageRecordsColumns holds the columns for the "usage_records" table.
 	UsageRecordsColumns = []*schema.Column{
 		{Name: "id", Type: field.TypeString},
@@ -653,11 +808,15 @@ var (
 		DevicesTable,
 		HostsTable,
 		ImagesTable,
+		ImageLinesTable,
+		ImageSharesTable,
 		InvitationsTable,
 		MountsTable,
 		QuotaTable,
 		QuotaRequestsTable,
 		SessionsTable,
+		StatsChunksTable,
+		TerminalsTable,
 		UsageRecordsTable,
 		UsersTable,
 		VolumesTable,
@@ -671,11 +830,17 @@ func init() {
 	ContainerEventsTable.ForeignKeys[0].RefTable = ContainersTable
 	ContainerEventsTable.ForeignKeys[1].RefTable = UsersTable
 	ImagesTable.ForeignKeys[0].RefTable = UsersTable
+	ImageLinesTable.ForeignKeys[0].RefTable = ImagesTable
+	ImageSharesTable.ForeignKeys[0].RefTable = ImagesTable
+	ImageSharesTable.ForeignKeys[1].RefTable = UsersTable
 	InvitationsTable.ForeignKeys[0].RefTable = UsersTable
 	MountsTable.ForeignKeys[0].RefTable = ContainersTable
 	MountsTable.ForeignKeys[1].RefTable = VolumesTable
 	QuotaTable.ForeignKeys[0].RefTable = UsersTable
 	QuotaRequestsTable.ForeignKeys[0].RefTable = UsersTable
 	SessionsTable.ForeignKeys[0].RefTable = UsersTable
+	StatsChunksTable.ForeignKeys[0].RefTable = ContainersTable
+	TerminalsTable.ForeignKeys[0].RefTable = ContainersTable
+	TerminalsTable.ForeignKeys[1].RefTable = UsersTable
 	VolumesTable.ForeignKeys[0].RefTable = UsersTable
 }

@@ -27,6 +27,12 @@ type Host func(*sql.Selector)
 // Image is the predicate function for image builders.
 type Image func(*sql.Selector)
 
+// ImageLine is the predicate function for imageline builders.
+type ImageLine func(*sql.Selector)
+
+// ImageShare is the predicate function for imageshare builders.
+type ImageShare func(*sql.Selector)
+
 // Invitation is the predicate function for invitation builders.
 type Invitation func(*sql.Selector)
 
@@ -41,6 +47,12 @@ type QuotaRequest func(*sql.Selector)
 
 // Session is the predicate function for session builders.
 type Session func(*sql.Selector)
+
+// StatsChunk is the predicate function for statschunk builders.
+type StatsChunk func(*sql.Selector)
+
+// Terminal is the predicate function for terminal builders.
+type Terminal func(*sql.Selector)
 
 // UsageRecord is the predicate function for usagerecord builders.
 type UsageRecord func(*sql.Selector)

@@ -51,6 +51,7 @@ func (Container) Fields() []ent.Field {
 		field.Int64("applied_memory").GoType(record.Bytes(0)).Default(0),
 		field.JSON("command", []string{}).Default([]string{}),
 		field.JSON("environment", []record.EnvVar{}).Default([]record.EnvVar{}),
+		field.JSON("ports", []record.Port{}).Optional().Comment("Those that are reached through the server."),
 		field.Enum("restart_policy").NamedValues("Never", "NEVER", "OnFailure", "ON_FAILURE").Default("NEVER"),
 		field.Int("restarts").Default(0).Comment("How often ON_FAILURE has restarted it since its owner last started it."),
 		field.Int("stop_grace").Default(10).Comment("Seconds between the polite stop and the kill."),
@@ -81,6 +82,8 @@ func (Container) Edges() []ent.Edge {
 		edge.From("image", Image.Type).Ref("containers").Field("image_id").Unique().Required().Immutable(),
 		edge.To("events", ContainerEvent.Type).Annotations(cascade()),
 		edge.To("mounts", Mount.Type).Annotations(cascade()),
+		edge.To("terminals", Terminal.Type).Annotations(cascade()),
+		edge.To("stats_chunks", StatsChunk.Type).Annotations(cascade()),
 	}
 }
 

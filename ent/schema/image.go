@@ -33,6 +33,15 @@ func (Image) Fields() []ent.Field {
 		field.Int64("min_cpu").GoType(record.Cores(0)).Default(10),
 		field.Int64("min_memory").GoType(record.Bytes(0)),
 		field.Int("min_gpu").Default(0),
+		field.Bool("update_available").Default(false).Comment("The registry's tag has moved on since, as last looked."),
+		field.String("base_reference").Optional().Nillable().Comment("What a build began from, normalised, where it is a reference."),
+		field.String("base_digest").Optional().Nillable().Comment("The registry's digest of that, as the build had it."),
+		field.Time("checked_at").Optional().Nillable().Comment("When the registry was last asked for the tag's digest."),
+		field.String("dockerfile").Optional().Nillable().Comment("What it is built from; none unless it is built."),
+		field.JSON("form", &record.BuildForm{}).Optional().Comment("What the form said that the Dockerfile was made from."),
+		field.JSON("layers", []record.Layer{}).Optional().Comment("What it is made of, newest first."),
+		field.String("committed_from_id").Optional().Nillable().Immutable().Comment("The container that it was saved from; it may be gone."),
+		field.Time("last_used_at").Optional().Nillable().Comment("When a container was last made or started of it."),
 		createdAt(),
 	}
 }
@@ -42,6 +51,8 @@ func (Image) Edges() []ent.Edge {
 	return []ent.Edge{
 		edge.From("owner", User.Type).Ref("images").Field("owner_id").Unique().Immutable(),
 		edge.To("containers", Container.Type),
+		edge.To("shares", ImageShare.Type).Annotations(cascade()),
+		edge.To("lines", ImageLine.Type).Annotations(cascade()),
 	}
 }
 

@@ -40,6 +40,8 @@ func (User) Edges() []ent.Edge {
 		edge.To("quota_requests", QuotaRequest.Type).Annotations(cascade()),
 		edge.To("invitations", Invitation.Type).Annotations(setNull()),
 		edge.To("images", Image.Type).Annotations(setNull()),
+		edge.To("image_shares", ImageShare.Type).Annotations(cascade()),
+		edge.To("terminals", Terminal.Type).Annotations(cascade()),
 		edge.To("containers", Container.Type),
 		edge.To("volumes", Volume.Type),
 	}

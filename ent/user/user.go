@@ -55,6 +55,10 @@ const (
 	EdgeInvitations = "invitations"
 	// EdgeImages holds the string denoting the images edge name in mutations.
 	EdgeImages = "images"
+	// EdgeImageShares holds the string denoting the image_shares edge name in mutations.
+	EdgeImageShares = "image_shares"
+	// EdgeTerminals holds the string denoting the terminals edge name in mutations.
+	EdgeTerminals = "terminals"
 	// EdgeContainers holds the string denoting the containers edge name in mutations.
 	EdgeContainers = "containers"
 	// EdgeVolumes holds the string denoting the volumes edge name in mutations.
@@ -103,6 +107,20 @@ const (
 	ImagesInverseTable = "images"
 	// ImagesColumn is the table column denoting the images relation/edge.
 	ImagesColumn = "owner_id"
+	// ImageSharesTable is the table that holds the image_shares relation/edge.
+	ImageSharesTable = "image_shares"
+	// ImageSharesInverseTable is the table name for the ImageShare entity.
+	// It exists in this package in order to avoid circular dependency with the "imageshare" package.
+	ImageSharesInverseTable = "image_shares"
+	// ImageSharesColumn is the table column denoting the image_shares relation/edge.
+	ImageSharesColumn = "user_id"
+	// TerminalsTable is the table that holds the terminals relation/edge.
+	TerminalsTable = "terminals"
+	// TerminalsInverseTable is the table name for the Terminal entity.
+	// It exists in this package in order to avoid circular dependency with the "terminal" package.
+	TerminalsInverseTable = "terminals"
+	// TerminalsColumn is the table column denoting the terminals relation/edge.
+	TerminalsColumn = "user_id"
 	// ContainersTable is the table that holds the containers relation/edge.
 	ContainersTable = "containers"
 	// ContainersInverseTable is the table name for the Container entity.
@@ -338,6 +356,34 @@ func ByImages(term sql.OrderTerm, terms ...sql.OrderTerm) OrderOption {
 	}
 }
 
+// ByImageSharesCount orders the results by image_shares count.
+func ByImageSharesCount(opts ...sql.OrderTermOption) OrderOption {
+	return func(s *sql.Selector) {
+		sqlgraph.OrderByNeighborsCount(s, newImageSharesStep(), opts...)
+	}
+}
+
+// ByImageShares orders the results by image_shares terms.
+func ByImageShares(term sql.OrderTerm, terms ...sql.OrderTerm) OrderOption {
+	return func(s *sql.Selector) {
+		sqlgraph.OrderByNeighborTerms(s, newImageSharesStep(), append([]sql.OrderTerm{term}, terms...)...)
+	}
+}
+
+// ByTerminalsCount orders the results by terminals count.
+func ByTerminalsCount(opts ...sql.OrderTermOption) OrderOption {
+	return func(s *sql.Selector) {
+		sqlgraph.OrderByNeighborsCount(s, newTerminalsStep(), opts...)
+	}
+}
+
+// ByTerminals orders the results by terminals terms.
+func ByTerminals(term sql.OrderTerm, terms ...sql.OrderTerm) OrderOption {
+	return func(s *sql.Selector) {
+		sqlgraph.OrderByNeighborTerms(s, newTerminalsStep(), append([]sql.OrderTerm{term}, terms...)...)
+	}
+}
+
 // ByContainersCount orders the results by containers count.
 func ByContainersCount(opts ...sql.OrderTermOption) OrderOption {
 	return func(s *sql.Selector) {
@@ -405,6 +451,20 @@ func newImagesStep() *sqlgraph.Step {
 		sqlgraph.From(Table, FieldID),
 		sqlgraph.To(ImagesInverseTable, FieldID),
 		sqlgraph.Edge(sqlgraph.O2M, false, ImagesTable, ImagesColumn),
+	)
+}
+func newImageSharesStep() *sqlgraph.Step {
+	return sqlgraph.NewStep(
+		sqlgraph.From(Table, FieldID),
+		sqlgraph.To(ImageSharesInverseTable, FieldID),
+		sqlgraph.Edge(sqlgraph.O2M, false, ImageSharesTable, ImageSharesColumn),
+	)
+}
+func newTerminalsStep() *sqlgraph.Step {
+	return sqlgraph.NewStep(
+		sqlgraph.From(Table, FieldID),
+		sqlgraph.To(TerminalsInverseTable, FieldID),
+		sqlgraph.Edge(sqlgraph.O2M, false, TerminalsTable, TerminalsColumn),
 	)
 }
 func newContainersStep() *sqlgraph.Step {

@@ -1033,6 +1033,52 @@ func HasImagesWith(preds ...predicate.Image) predicate.User {
 	})
 }
 
+// HasImageShares applies the HasEdge predicate on the "image_shares" edge.
+func HasImageShares() predicate.User {
+	return predicate.User(func(s *sql.Selector) {
+		step := sqlgraph.NewStep(
+			sqlgraph.From(Table, FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, false, ImageSharesTable, ImageSharesColumn),
+		)
+		sqlgraph.HasNeighbors(s, step)
+	})
+}
+
+// HasImageSharesWith applies the HasEdge predicate on the "image_shares" edge with a given conditions (other predicates).
+func HasImageSharesWith(preds ...predicate.ImageShare) predicate.User {
+	return predicate.User(func(s *sql.Selector) {
+		step := newImageSharesStep()
+		sqlgraph.HasNeighborsWith(s, step, func(s *sql.Selector) {
+			for _, p := range preds {
+				p(s)
+			}
+		})
+	})
+}
+
+// HasTerminals applies the HasEdge predicate on the "terminals" edge.
+func HasTerminals() predicate.User {
+	return predicate.User(func(s *sql.Selector) {
+		step := sqlgraph.NewStep(
+			sqlgraph.From(Table, FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, false, TerminalsTable, TerminalsColumn),
+		)
+		sqlgraph.HasNeighbors(s, step)
+	})
+}
+
+// HasTerminalsWith applies the HasEdge predicate on the "terminals" edge with a given conditions (other predicates).
+func HasTerminalsWith(preds ...predicate.Terminal) predicate.User {
+	return predicate.User(func(s *sql.Selector) {
+		step := newTerminalsStep()
+		sqlgraph.HasNeighborsWith(s, step, func(s *sql.Selector) {
+			for _, p := range preds {
+				p(s)
+			}
+		})
+	})
+}
+
 // HasContainers applies the HasEdge predicate on the "containers" edge.
 func HasContainers() predicate.User {
 	return predicate.User(func(s *sql.Selector) {

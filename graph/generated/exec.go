@@ -22,6 +22,7 @@ import (
 	"github.com/mlride/mlride/ent/record"
 	"github.com/mlride/mlride/ent/user"
 	"github.com/mlride/mlride/graph/scalar"
+	"github.com/mlride/mlride/internal/gateway"
 	gqlparser "github.com/vektah/gqlparser/v2"
 	"github.com/vektah/gqlparser/v2/ast"
 )
@@ -112,6 +113,13 @@ type ComplexityRoot struct {
 		Node   func(childComplexity int) int
 	}
 
+	BuildForm struct {
+		Base           func(childComplexity int) int
+		Packages       func(childComplexity int) int
+		Preset         func(childComplexity int) int
+		SystemPackages func(childComplexity int) int
+	}
+
 	CatalogueEntry struct {
 		Description func(childComplexity int) int
 		MinMemory   func(childComplexity int) int
@@ -144,14 +152,18 @@ type ComplexityRoot struct {
 		MemoryLimit    func(childComplexity int) int
 		Name           func(childComplexity int) int
 		Owner          func(childComplexity int) int
+		Ports          func(childComplexity int) int
 		QueuePosition  func(childComplexity int) int
 		QueuedAt       func(childComplexity int) int
 		Reserved       func(childComplexity int) int
 		RestartPolicy  func(childComplexity int) int
 		StartedAt      func(childComplexity int) int
 		Stats          func(childComplexity int) int
+		StatsHistory   func(childComplexity int, since *time.Time, step *record.Duration) int
+		StatsSource    func(childComplexity int) int
 		Status         func(childComplexity int) int
 		StatusMessage  func(childComplexity int) int
+		Terminals      func(childComplexity int) int
 		Volumes        func(childComplexity int) int
 	}
 
@@ -200,17 +212,20 @@ type ComplexityRoot struct {
 	}
 
 	ContainerStats struct {
-		BlockRead     func(childComplexity int) int
-		BlockWrite    func(childComplexity int) int
-		CPUPercent    func(childComplexity int) int
-		ContainerID   func(childComplexity int) int
-		MemoryLimit   func(childComplexity int) int
-		MemoryPercent func(childComplexity int) int
-		MemoryUsage   func(childComplexity int) int
-		NetworkRx     func(childComplexity int) int
-		NetworkTx     func(childComplexity int) int
-		Pids          func(childComplexity int) int
-		ReadAt        func(childComplexity int) int
+		BlockRead      func(childComplexity int) int
+		BlockWrite     func(childComplexity int) int
+		CPUPercent     func(childComplexity int) int
+		CPUPercentMax  func(childComplexity int) int
+		ContainerID    func(childComplexity int) int
+		Gpus           func(childComplexity int) int
+		MemoryLimit    func(childComplexity int) int
+		MemoryPercent  func(childComplexity int) int
+		MemoryUsage    func(childComplexity int) int
+		MemoryUsageMax func(childComplexity int) int
+		NetworkRx      func(childComplexity int) int
+		NetworkTx      func(childComplexity int) int
+		Pids           func(childComplexity int) int
+		ReadAt         func(childComplexity int) int
 	}
 
 	EndOfTermPayload struct {
@@ -253,6 +268,13 @@ type ComplexityRoot struct {
 		Present func(childComplexity int) int
 	}
 
+	GpuStats struct {
+		Device      func(childComplexity int) int
+		MemoryTotal func(childComplexity int) int
+		MemoryUsed  func(childComplexity int) int
+		Utilisation func(childComplexity int) int
+	}
+
 	HostProtection struct {
 		Commands  func(childComplexity int) int
 		Message   func(childComplexity int) int
@@ -260,22 +282,40 @@ type ComplexityRoot struct {
 	}
 
 	Image struct {
+		Containers         func(childComplexity int) int
 		CreatedAt          func(childComplexity int) int
 		Digest             func(childComplexity int) int
+		Dockerfile         func(childComplexity int) int
+		Form               func(childComplexity int) int
 		ID                 func(childComplexity int) int
+		LastUsedAt         func(childComplexity int) int
+		Layers             func(childComplexity int) int
+		Log                func(childComplexity int, after *int, first *int) int
 		MinCPU             func(childComplexity int) int
 		MinGpu             func(childComplexity int) int
 		MinMemory          func(childComplexity int) int
 		Owner              func(childComplexity int) int
 		Progress           func(childComplexity int) int
+		QueuePosition      func(childComplexity int) int
 		Reference          func(childComplexity int) int
 		RequestedReference func(childComplexity int) int
+		SharedWith         func(childComplexity int) int
 		Size               func(childComplexity int) int
 		Source             func(childComplexity int) int
 		Status             func(childComplexity int) int
 		StatusMessage      func(childComplexity int) int
+		UpdateAvailable    func(childComplexity int) int
 		UsedFallback       func(childComplexity int) int
 		Visibility         func(childComplexity int) int
+	}
+
+	ImageBase struct {
+		Compilers   func(childComplexity int) int
+		Description func(childComplexity int) int
+		Name        func(childComplexity int) int
+		Reference   func(childComplexity int) int
+		Size        func(childComplexity int) int
+		Title       func(childComplexity int) int
 	}
 
 	ImageChange struct {
@@ -295,14 +335,39 @@ type ComplexityRoot struct {
 		Node   func(childComplexity int) int
 	}
 
+	ImageLayer struct {
+		Command   func(childComplexity int) int
+		CreatedAt func(childComplexity int) int
+		Size      func(childComplexity int) int
+	}
+
+	ImageLogLine struct {
+		At     func(childComplexity int) int
+		Number func(childComplexity int) int
+		Text   func(childComplexity int) int
+	}
+
 	ImagePayload struct {
 		Image func(childComplexity int) int
+	}
+
+	ImagePreset struct {
+		Description    func(childComplexity int) int
+		Large          func(childComplexity int) int
+		MinMemory      func(childComplexity int) int
+		Name           func(childComplexity int) int
+		Packages       func(childComplexity int) int
+		Port           func(childComplexity int) int
+		SystemPackages func(childComplexity int) int
+		Title          func(childComplexity int) int
 	}
 
 	ImageProgress struct {
 		CurrentBytes func(childComplexity int) int
 		Layers       func(childComplexity int) int
 		Percent      func(childComplexity int) int
+		Step         func(childComplexity int) int
+		Steps        func(childComplexity int) int
 		TotalBytes   func(childComplexity int) int
 	}
 
@@ -369,8 +434,11 @@ type ComplexityRoot struct {
 	}
 
 	Mutation struct {
+		BuildImage        func(childComplexity int, input BuildImageInput) int
 		CancelImage       func(childComplexity int, id string) int
 		ChangePassword    func(childComplexity int, input ChangePasswordInput) int
+		CloseTerminal     func(childComplexity int, id string, name string) int
+		CommitContainer   func(childComplexity int, id string, input CommitContainerInput) int
 		CreateAccessToken func(childComplexity int, input CreateAccessTokenInput) int
 		CreateContainer   func(childComplexity int, input CreateContainerInput) int
 		CreateInvitation  func(childComplexity int, input CreateInvitationInput) int
@@ -388,9 +456,12 @@ type ComplexityRoot struct {
 		KeepContainer     func(childComplexity int, id string) int
 		Login             func(childComplexity int, input LoginInput) int
 		Logout            func(childComplexity int) int
+		OpenJupyter       func(childComplexity int, id string) int
 		PauseContainer    func(childComplexity int, id string) int
+		PruneImages       func(childComplexity int, dryRun *bool) int
 		PullImage         func(childComplexity int, input PullImageInput) int
 		PurgeVolume       func(childComplexity int, id string) int
+		RefreshImage      func(childComplexity int, id string) int
 		Register          func(childComplexity int, input RegisterInput) int
 		RemoveAvatar      func(childComplexity int) int
 		RemoveContainer   func(childComplexity int, id string) int
@@ -412,11 +483,17 @@ type ComplexityRoot struct {
 		StopContainers    func(childComplexity int, ids []string) int
 		UnpauseContainer  func(childComplexity int, id string) int
 		UpdateContainer   func(childComplexity int, id string, input UpdateContainerInput) int
+		UpdateImage       func(childComplexity int, id string, input UpdateImageInput) int
 		UpdateProfile     func(childComplexity int, input UpdateProfileInput) int
 		UpdateUser        func(childComplexity int, id string, input UpdateUserInput) int
 		UpdateUsers       func(childComplexity int, ids []string, input UpdateUserInput) int
 		UpdateVolume      func(childComplexity int, id string, input UpdateVolumeInput) int
 		UploadAvatar      func(childComplexity int, file scalar.Upload) int
+	}
+
+	OpenJupyterPayload struct {
+		Container func(childComplexity int) int
+		URL       func(childComplexity int) int
 	}
 
 	PageInfo struct {
@@ -426,21 +503,44 @@ type ComplexityRoot struct {
 		StartCursor     func(childComplexity int) int
 	}
 
+	PersonUse struct {
+		Reserved   func(childComplexity int) int
+		Running    func(childComplexity int) int
+		UsedCPU    func(childComplexity int) int
+		UsedMemory func(childComplexity int) int
+		User       func(childComplexity int) int
+	}
+
+	Port struct {
+		Name func(childComplexity int) int
+		Port func(childComplexity int) int
+		URL  func(childComplexity int) int
+	}
+
+	PruneImagesPayload struct {
+		Bytes    func(childComplexity int) int
+		Images   func(childComplexity int) int
+		Untagged func(childComplexity int) int
+	}
+
 	Query struct {
-		Admission      func(childComplexity int, input CreateContainerInput) int
-		AuditEvents    func(childComplexity int, after *string, first *int, before *string, last *int, where *AuditFilter) int
-		Containers     func(childComplexity int, after *string, first *int, before *string, last *int, where *ContainerFilter, orderBy *ContainerOrder) int
-		ImageCatalogue func(childComplexity int) int
-		Images         func(childComplexity int, after *string, first *int, before *string, last *int, where *ImageFilter, orderBy *ImageOrder) int
-		Invitations    func(childComplexity int, after *string, first *int, before *string, last *int) int
-		Node           func(childComplexity int, id string) int
-		Nodes          func(childComplexity int, ids []string) int
-		QuotaRequests  func(childComplexity int, after *string, first *int, before *string, last *int, status *quotarequest.Status) int
-		ServerInfo     func(childComplexity int) int
-		System         func(childComplexity int) int
-		Users          func(childComplexity int, after *string, first *int, before *string, last *int, where *UserFilter, orderBy *UserOrder) int
-		Viewer         func(childComplexity int) int
-		Volumes        func(childComplexity int, after *string, first *int, before *string, last *int, trash *bool) int
+		Admission         func(childComplexity int, input CreateContainerInput) int
+		AuditEvents       func(childComplexity int, after *string, first *int, before *string, last *int, where *AuditFilter) int
+		Containers        func(childComplexity int, after *string, first *int, before *string, last *int, where *ContainerFilter, orderBy *ContainerOrder) int
+		ImageBases        func(childComplexity int) int
+		ImageCatalogue    func(childComplexity int) int
+		ImagePresets      func(childComplexity int) int
+		Images            func(childComplexity int, after *string, first *int, before *string, last *int, where *ImageFilter, orderBy *ImageOrder) int
+		Invitations       func(childComplexity int, after *string, first *int, before *string, last *int) int
+		Node              func(childComplexity int, id string) int
+		Nodes             func(childComplexity int, ids []string) int
+		PreviewDockerfile func(childComplexity int, input BuildImageInput) int
+		QuotaRequests     func(childComplexity int, after *string, first *int, before *string, last *int, status *quotarequest.Status) int
+		ServerInfo        func(childComplexity int) int
+		System            func(childComplexity int) int
+		Users             func(childComplexity int, after *string, first *int, before *string, last *int, where *UserFilter, orderBy *UserOrder) int
+		Viewer            func(childComplexity int) int
+		Volumes           func(childComplexity int, after *string, first *int, before *string, last *int, trash *bool) int
 	}
 
 	Quota struct {
@@ -507,6 +607,7 @@ type ComplexityRoot struct {
 	}
 
 	ServerInfo struct {
+		AppsShareOrigin       func(childComplexity int) int
 		Contact               func(childComplexity int) int
 		DeletionGrace         func(childComplexity int) int
 		EngineState           func(childComplexity int) int
@@ -543,25 +644,37 @@ type ComplexityRoot struct {
 		ContainerStats   func(childComplexity int, id string, interval *record.Duration) int
 		ContainersStats  func(childComplexity int, ids []string) int
 		ImageChanged     func(childComplexity int, id *string, all *bool) int
+		ImageLog         func(childComplexity int, id string, after *int) int
 		UsageChanged     func(childComplexity int) int
 	}
 
 	System struct {
-		Capacity       func(childComplexity int) int
-		Containers     func(childComplexity int) int
-		DiskFree       func(childComplexity int) int
-		DiskReserve    func(childComplexity int) int
-		DiskUsed       func(childComplexity int) int
-		Engine         func(childComplexity int) int
-		EngineDiskFree func(childComplexity int) int
-		Gpus           func(childComplexity int) int
-		HostProtection func(childComplexity int) int
-		Images         func(childComplexity int) int
-		Queued         func(childComplexity int) int
-		Reserved       func(childComplexity int) int
-		UsedMemory     func(childComplexity int) int
-		Users          func(childComplexity int) int
-		Version        func(childComplexity int) int
+		Capacity        func(childComplexity int) int
+		Containers      func(childComplexity int) int
+		DiskFree        func(childComplexity int) int
+		DiskReclaimable func(childComplexity int) int
+		DiskReserve     func(childComplexity int) int
+		DiskUsed        func(childComplexity int) int
+		Engine          func(childComplexity int) int
+		EngineDiskFree  func(childComplexity int) int
+		Gpus            func(childComplexity int) int
+		HostProtection  func(childComplexity int) int
+		Images          func(childComplexity int) int
+		People          func(childComplexity int) int
+		Queued          func(childComplexity int) int
+		Reserved        func(childComplexity int) int
+		UsedCPU         func(childComplexity int) int
+		UsedMemory      func(childComplexity int) int
+		Users           func(childComplexity int) int
+		Version         func(childComplexity int) int
+	}
+
+	Terminal struct {
+		Command        func(childComplexity int) int
+		Connections    func(childComplexity int) int
+		LastActivityAt func(childComplexity int) int
+		Name           func(childComplexity int) int
+		OpenedAt       func(childComplexity int) int
 	}
 
 	Usage struct {
@@ -663,16 +776,29 @@ type ContainerResolver interface {
 
 	Events(ctx context.Context, obj *ent.Container, first *int) ([]*ent.ContainerEvent, error)
 
+	Ports(ctx context.Context, obj *ent.Container) ([]*Port, error)
 	Volumes(ctx context.Context, obj *ent.Container) ([]*ent.Mount, error)
+	Terminals(ctx context.Context, obj *ent.Container) ([]*gateway.Terminal, error)
 
 	Stats(ctx context.Context, obj *ent.Container) (*ContainerStats, error)
+	StatsSource(ctx context.Context, obj *ent.Container) (*StatsSource, error)
+	StatsHistory(ctx context.Context, obj *ent.Container, since *time.Time, step *record.Duration) ([]*ContainerStats, error)
 	Logs(ctx context.Context, obj *ent.Container, tail *int, since *time.Time) ([]*LogLine, error)
 }
 type ContainerEventResolver interface {
 	Actor(ctx context.Context, obj *ent.ContainerEvent) (*ent.User, error)
 }
 type ImageResolver interface {
+	SharedWith(ctx context.Context, obj *ent.Image) ([]*ent.User, error)
+
 	Progress(ctx context.Context, obj *ent.Image) (*ImageProgress, error)
+	QueuePosition(ctx context.Context, obj *ent.Image) (*int, error)
+	Dockerfile(ctx context.Context, obj *ent.Image) (*string, error)
+	Form(ctx context.Context, obj *ent.Image) (*record.BuildForm, error)
+	Log(ctx context.Context, obj *ent.Image, after *int, first *int) ([]*ent.ImageLine, error)
+
+	Containers(ctx context.Context, obj *ent.Image) ([]*ent.Container, error)
+
 	Owner(ctx context.Context, obj *ent.Image) (*ent.User, error)
 }
 type InvitationResolver interface {
@@ -708,6 +834,11 @@ type MutationResolver interface {
 	SetQuotas(ctx context.Context, userIds []string, input record.Limits) ([]*UserResult, error)
 	SetQuota(ctx context.Context, userID string, input record.Limits) (*QuotaPayload, error)
 	PullImage(ctx context.Context, input PullImageInput) (*ImagePayload, error)
+	BuildImage(ctx context.Context, input BuildImageInput) (*ImagePayload, error)
+	CommitContainer(ctx context.Context, id string, input CommitContainerInput) (*ImagePayload, error)
+	UpdateImage(ctx context.Context, id string, input UpdateImageInput) (*ImagePayload, error)
+	RefreshImage(ctx context.Context, id string) (*ImagePayload, error)
+	PruneImages(ctx context.Context, dryRun *bool) (*PruneImagesPayload, error)
 	CancelImage(ctx context.Context, id string) (*ImagePayload, error)
 	DeleteImage(ctx context.Context, id string) (*ImagePayload, error)
 	CreateVolume(ctx context.Context, input CreateVolumeInput) (*VolumePayload, error)
@@ -724,6 +855,8 @@ type MutationResolver interface {
 	KeepContainer(ctx context.Context, id string) (*ContainerPayload, error)
 	UpdateContainer(ctx context.Context, id string, input UpdateContainerInput) (*ContainerPayload, error)
 	RemoveContainer(ctx context.Context, id string) (*ContainerPayload, error)
+	CloseTerminal(ctx context.Context, id string, name string) (*ContainerPayload, error)
+	OpenJupyter(ctx context.Context, id string) (*OpenJupyterPayload, error)
 	StartContainers(ctx context.Context, ids []string) ([]*ContainerResult, error)
 	StopContainers(ctx context.Context, ids []string) ([]*ContainerResult, error)
 	RemoveContainers(ctx context.Context, ids []string) ([]*ContainerResult, error)
@@ -741,6 +874,9 @@ type QueryResolver interface {
 	Invitations(ctx context.Context, after *string, first *int, before *string, last *int) (*InvitationConnection, error)
 	QuotaRequests(ctx context.Context, after *string, first *int, before *string, last *int, status *quotarequest.Status) (*QuotaRequestConnection, error)
 	ImageCatalogue(ctx context.Context) ([]*CatalogueEntry, error)
+	ImageBases(ctx context.Context) ([]*ImageBase, error)
+	ImagePresets(ctx context.Context) ([]*ImagePreset, error)
+	PreviewDockerfile(ctx context.Context, input BuildImageInput) (string, error)
 	Admission(ctx context.Context, input CreateContainerInput) (*Admission, error)
 	System(ctx context.Context) (*System, error)
 }
@@ -756,6 +892,7 @@ type SubscriptionResolver interface {
 	ContainerLogs(ctx context.Context, id string, tail *int, since *time.Time) (<-chan *LogLine, error)
 	ContainerChanged(ctx context.Context, id *string, all *bool) (<-chan *ContainerChange, error)
 	ImageChanged(ctx context.Context, id *string, all *bool) (<-chan *ImageChange, error)
+	ImageLog(ctx context.Context, id string, after *int) (<-chan *ent.ImageLine, error)
 	UsageChanged(ctx context.Context) (<-chan *Usage, error)
 	AuditEventAdded(ctx context.Context, where *AuditFilter) (<-chan *ent.AuditEvent, error)
 }
@@ -1014,6 +1151,31 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.AuditEventEdge.Node(childComplexity), true
 
+	case "BuildForm.base":
+		if e.ComplexityRoot.BuildForm.Base == nil {
+			break
+		}
+
+		return e.ComplexityRoot.BuildForm.Base(childComplexity), true
+	case "BuildForm.packages":
+		if e.ComplexityRoot.BuildForm.Packages == nil {
+			break
+		}
+
+		return e.ComplexityRoot.BuildForm.Packages(childComplexity), true
+	case "BuildForm.preset":
+		if e.ComplexityRoot.BuildForm.Preset == nil {
+			break
+		}
+
+		return e.ComplexityRoot.BuildForm.Preset(childComplexity), true
+	case "BuildForm.systemPackages":
+		if e.ComplexityRoot.BuildForm.SystemPackages == nil {
+			break
+		}
+
+		return e.ComplexityRoot.BuildForm.SystemPackages(childComplexity), true
+
 	case "CatalogueEntry.description":
 		if e.ComplexityRoot.CatalogueEntry.Description == nil {
 			break
@@ -1193,6 +1355,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Container.Owner(childComplexity), true
+	case "Container.ports":
+		if e.ComplexityRoot.Container.Ports == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Container.Ports(childComplexity), true
 	case "Container.queuePosition":
 		if e.ComplexityRoot.Container.QueuePosition == nil {
 			break
@@ -1229,6 +1397,23 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Container.Stats(childComplexity), true
+	case "Container.statsHistory":
+		if e.ComplexityRoot.Container.StatsHistory == nil {
+			break
+		}
+
+		args, err := ec.field_Container_statsHistory_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Container.StatsHistory(childComplexity, args["since"].(*time.Time), args["step"].(*record.Duration)), true
+	case "Container.statsSource":
+		if e.ComplexityRoot.Container.StatsSource == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Container.StatsSource(childComplexity), true
 	case "Container.status":
 		if e.ComplexityRoot.Container.Status == nil {
 			break
@@ -1241,6 +1426,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Container.StatusMessage(childComplexity), true
+	case "Container.terminals":
+		if e.ComplexityRoot.Container.Terminals == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Container.Terminals(childComplexity), true
 	case "Container.volumes":
 		if e.ComplexityRoot.Container.Volumes == nil {
 			break
@@ -1411,12 +1602,24 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.ContainerStats.CPUPercent(childComplexity), true
+	case "ContainerStats.cpuPercentMax":
+		if e.ComplexityRoot.ContainerStats.CPUPercentMax == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ContainerStats.CPUPercentMax(childComplexity), true
 	case "ContainerStats.containerId":
 		if e.ComplexityRoot.ContainerStats.ContainerID == nil {
 			break
 		}
 
 		return e.ComplexityRoot.ContainerStats.ContainerID(childComplexity), true
+	case "ContainerStats.gpus":
+		if e.ComplexityRoot.ContainerStats.Gpus == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ContainerStats.Gpus(childComplexity), true
 	case "ContainerStats.memoryLimit":
 		if e.ComplexityRoot.ContainerStats.MemoryLimit == nil {
 			break
@@ -1435,6 +1638,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.ContainerStats.MemoryUsage(childComplexity), true
+	case "ContainerStats.memoryUsageMax":
+		if e.ComplexityRoot.ContainerStats.MemoryUsageMax == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ContainerStats.MemoryUsageMax(childComplexity), true
 	case "ContainerStats.networkRx":
 		if e.ComplexityRoot.ContainerStats.NetworkRx == nil {
 			break
@@ -1615,6 +1824,31 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.GpuDevice.Present(childComplexity), true
 
+	case "GpuStats.device":
+		if e.ComplexityRoot.GpuStats.Device == nil {
+			break
+		}
+
+		return e.ComplexityRoot.GpuStats.Device(childComplexity), true
+	case "GpuStats.memoryTotal":
+		if e.ComplexityRoot.GpuStats.MemoryTotal == nil {
+			break
+		}
+
+		return e.ComplexityRoot.GpuStats.MemoryTotal(childComplexity), true
+	case "GpuStats.memoryUsed":
+		if e.ComplexityRoot.GpuStats.MemoryUsed == nil {
+			break
+		}
+
+		return e.ComplexityRoot.GpuStats.MemoryUsed(childComplexity), true
+	case "GpuStats.utilisation":
+		if e.ComplexityRoot.GpuStats.Utilisation == nil {
+			break
+		}
+
+		return e.ComplexityRoot.GpuStats.Utilisation(childComplexity), true
+
 	case "HostProtection.commands":
 		if e.ComplexityRoot.HostProtection.Commands == nil {
 			break
@@ -1634,6 +1868,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.HostProtection.Protected(childComplexity), true
 
+	case "Image.containers":
+		if e.ComplexityRoot.Image.Containers == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Image.Containers(childComplexity), true
 	case "Image.createdAt":
 		if e.ComplexityRoot.Image.CreatedAt == nil {
 			break
@@ -1646,12 +1886,47 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Image.Digest(childComplexity), true
+	case "Image.dockerfile":
+		if e.ComplexityRoot.Image.Dockerfile == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Image.Dockerfile(childComplexity), true
+	case "Image.form":
+		if e.ComplexityRoot.Image.Form == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Image.Form(childComplexity), true
 	case "Image.id":
 		if e.ComplexityRoot.Image.ID == nil {
 			break
 		}
 
 		return e.ComplexityRoot.Image.ID(childComplexity), true
+	case "Image.lastUsedAt":
+		if e.ComplexityRoot.Image.LastUsedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Image.LastUsedAt(childComplexity), true
+	case "Image.layers":
+		if e.ComplexityRoot.Image.Layers == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Image.Layers(childComplexity), true
+	case "Image.log":
+		if e.ComplexityRoot.Image.Log == nil {
+			break
+		}
+
+		args, err := ec.field_Image_log_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Image.Log(childComplexity, args["after"].(*int), args["first"].(*int)), true
 	case "Image.minCpu":
 		if e.ComplexityRoot.Image.MinCPU == nil {
 			break
@@ -1682,6 +1957,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Image.Progress(childComplexity), true
+	case "Image.queuePosition":
+		if e.ComplexityRoot.Image.QueuePosition == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Image.QueuePosition(childComplexity), true
 	case "Image.reference":
 		if e.ComplexityRoot.Image.Reference == nil {
 			break
@@ -1694,6 +1975,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Image.RequestedReference(childComplexity), true
+	case "Image.sharedWith":
+		if e.ComplexityRoot.Image.SharedWith == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Image.SharedWith(childComplexity), true
 	case "Image.size":
 		if e.ComplexityRoot.Image.Size == nil {
 			break
@@ -1718,6 +2005,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Image.StatusMessage(childComplexity), true
+	case "Image.updateAvailable":
+		if e.ComplexityRoot.Image.UpdateAvailable == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Image.UpdateAvailable(childComplexity), true
 	case "Image.usedFallback":
 		if e.ComplexityRoot.Image.UsedFallback == nil {
 			break
@@ -1730,6 +2023,43 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Image.Visibility(childComplexity), true
+
+	case "ImageBase.compilers":
+		if e.ComplexityRoot.ImageBase.Compilers == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ImageBase.Compilers(childComplexity), true
+	case "ImageBase.description":
+		if e.ComplexityRoot.ImageBase.Description == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ImageBase.Description(childComplexity), true
+	case "ImageBase.name":
+		if e.ComplexityRoot.ImageBase.Name == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ImageBase.Name(childComplexity), true
+	case "ImageBase.reference":
+		if e.ComplexityRoot.ImageBase.Reference == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ImageBase.Reference(childComplexity), true
+	case "ImageBase.size":
+		if e.ComplexityRoot.ImageBase.Size == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ImageBase.Size(childComplexity), true
+	case "ImageBase.title":
+		if e.ComplexityRoot.ImageBase.Title == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ImageBase.Title(childComplexity), true
 
 	case "ImageChange.id":
 		if e.ComplexityRoot.ImageChange.ID == nil {
@@ -1782,12 +2112,99 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.ImageEdge.Node(childComplexity), true
 
+	case "ImageLayer.command":
+		if e.ComplexityRoot.ImageLayer.Command == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ImageLayer.Command(childComplexity), true
+	case "ImageLayer.createdAt":
+		if e.ComplexityRoot.ImageLayer.CreatedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ImageLayer.CreatedAt(childComplexity), true
+	case "ImageLayer.size":
+		if e.ComplexityRoot.ImageLayer.Size == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ImageLayer.Size(childComplexity), true
+
+	case "ImageLogLine.at":
+		if e.ComplexityRoot.ImageLogLine.At == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ImageLogLine.At(childComplexity), true
+	case "ImageLogLine.number":
+		if e.ComplexityRoot.ImageLogLine.Number == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ImageLogLine.Number(childComplexity), true
+	case "ImageLogLine.text":
+		if e.ComplexityRoot.ImageLogLine.Text == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ImageLogLine.Text(childComplexity), true
+
 	case "ImagePayload.image":
 		if e.ComplexityRoot.ImagePayload.Image == nil {
 			break
 		}
 
 		return e.ComplexityRoot.ImagePayload.Image(childComplexity), true
+
+	case "ImagePreset.description":
+		if e.ComplexityRoot.ImagePreset.Description == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ImagePreset.Description(childComplexity), true
+	case "ImagePreset.large":
+		if e.ComplexityRoot.ImagePreset.Large == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ImagePreset.Large(childComplexity), true
+	case "ImagePreset.minMemory":
+		if e.ComplexityRoot.ImagePreset.MinMemory == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ImagePreset.MinMemory(childComplexity), true
+	case "ImagePreset.name":
+		if e.ComplexityRoot.ImagePreset.Name == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ImagePreset.Name(childComplexity), true
+	case "ImagePreset.packages":
+		if e.ComplexityRoot.ImagePreset.Packages == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ImagePreset.Packages(childComplexity), true
+	case "ImagePreset.port":
+		if e.ComplexityRoot.ImagePreset.Port == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ImagePreset.Port(childComplexity), true
+	case "ImagePreset.systemPackages":
+		if e.ComplexityRoot.ImagePreset.SystemPackages == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ImagePreset.SystemPackages(childComplexity), true
+	case "ImagePreset.title":
+		if e.ComplexityRoot.ImagePreset.Title == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ImagePreset.Title(childComplexity), true
 
 	case "ImageProgress.currentBytes":
 		if e.ComplexityRoot.ImageProgress.CurrentBytes == nil {
@@ -1807,6 +2224,18 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.ImageProgress.Percent(childComplexity), true
+	case "ImageProgress.step":
+		if e.ComplexityRoot.ImageProgress.Step == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ImageProgress.Step(childComplexity), true
+	case "ImageProgress.steps":
+		if e.ComplexityRoot.ImageProgress.Steps == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ImageProgress.Steps(childComplexity), true
 	case "ImageProgress.totalBytes":
 		if e.ComplexityRoot.ImageProgress.TotalBytes == nil {
 			break
@@ -2033,6 +2462,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.LogLine.Text(childComplexity), true
 
+	case "Mutation.buildImage":
+		if e.ComplexityRoot.Mutation.BuildImage == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_buildImage_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.BuildImage(childComplexity, args["input"].(BuildImageInput)), true
 	case "Mutation.cancelImage":
 		if e.ComplexityRoot.Mutation.CancelImage == nil {
 			break
@@ -2055,6 +2495,28 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.ChangePassword(childComplexity, args["input"].(ChangePasswordInput)), true
+	case "Mutation.closeTerminal":
+		if e.ComplexityRoot.Mutation.CloseTerminal == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_closeTerminal_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.CloseTerminal(childComplexity, args["id"].(string), args["name"].(string)), true
+	case "Mutation.commitContainer":
+		if e.ComplexityRoot.Mutation.CommitContainer == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_commitContainer_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.CommitContainer(childComplexity, args["id"].(string), args["input"].(CommitContainerInput)), true
 	case "Mutation.createAccessToken":
 		if e.ComplexityRoot.Mutation.CreateAccessToken == nil {
 			break
@@ -2237,6 +2699,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.Logout(childComplexity), true
+	case "Mutation.openJupyter":
+		if e.ComplexityRoot.Mutation.OpenJupyter == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_openJupyter_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.OpenJupyter(childComplexity, args["id"].(string)), true
 	case "Mutation.pauseContainer":
 		if e.ComplexityRoot.Mutation.PauseContainer == nil {
 			break
@@ -2248,6 +2721,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.PauseContainer(childComplexity, args["id"].(string)), true
+	case "Mutation.pruneImages":
+		if e.ComplexityRoot.Mutation.PruneImages == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_pruneImages_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.PruneImages(childComplexity, args["dryRun"].(*bool)), true
 	case "Mutation.pullImage":
 		if e.ComplexityRoot.Mutation.PullImage == nil {
 			break
@@ -2270,6 +2754,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.PurgeVolume(childComplexity, args["id"].(string)), true
+	case "Mutation.refreshImage":
+		if e.ComplexityRoot.Mutation.RefreshImage == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_refreshImage_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.RefreshImage(childComplexity, args["id"].(string)), true
 	case "Mutation.register":
 		if e.ComplexityRoot.Mutation.Register == nil {
 			break
@@ -2496,6 +2991,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.UpdateContainer(childComplexity, args["id"].(string), args["input"].(UpdateContainerInput)), true
+	case "Mutation.updateImage":
+		if e.ComplexityRoot.Mutation.UpdateImage == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_updateImage_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.UpdateImage(childComplexity, args["id"].(string), args["input"].(UpdateImageInput)), true
 	case "Mutation.updateProfile":
 		if e.ComplexityRoot.Mutation.UpdateProfile == nil {
 			break
@@ -2552,6 +3058,19 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.Mutation.UploadAvatar(childComplexity, args["file"].(scalar.Upload)), true
 
+	case "OpenJupyterPayload.container":
+		if e.ComplexityRoot.OpenJupyterPayload.Container == nil {
+			break
+		}
+
+		return e.ComplexityRoot.OpenJupyterPayload.Container(childComplexity), true
+	case "OpenJupyterPayload.url":
+		if e.ComplexityRoot.OpenJupyterPayload.URL == nil {
+			break
+		}
+
+		return e.ComplexityRoot.OpenJupyterPayload.URL(childComplexity), true
+
 	case "PageInfo.endCursor":
 		if e.ComplexityRoot.PageInfo.EndCursor == nil {
 			break
@@ -2576,6 +3095,75 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.PageInfo.StartCursor(childComplexity), true
+
+	case "PersonUse.reserved":
+		if e.ComplexityRoot.PersonUse.Reserved == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PersonUse.Reserved(childComplexity), true
+	case "PersonUse.running":
+		if e.ComplexityRoot.PersonUse.Running == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PersonUse.Running(childComplexity), true
+	case "PersonUse.usedCpu":
+		if e.ComplexityRoot.PersonUse.UsedCPU == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PersonUse.UsedCPU(childComplexity), true
+	case "PersonUse.usedMemory":
+		if e.ComplexityRoot.PersonUse.UsedMemory == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PersonUse.UsedMemory(childComplexity), true
+	case "PersonUse.user":
+		if e.ComplexityRoot.PersonUse.User == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PersonUse.User(childComplexity), true
+
+	case "Port.name":
+		if e.ComplexityRoot.Port.Name == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Port.Name(childComplexity), true
+	case "Port.port":
+		if e.ComplexityRoot.Port.Port == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Port.Port(childComplexity), true
+	case "Port.url":
+		if e.ComplexityRoot.Port.URL == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Port.URL(childComplexity), true
+
+	case "PruneImagesPayload.bytes":
+		if e.ComplexityRoot.PruneImagesPayload.Bytes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PruneImagesPayload.Bytes(childComplexity), true
+	case "PruneImagesPayload.images":
+		if e.ComplexityRoot.PruneImagesPayload.Images == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PruneImagesPayload.Images(childComplexity), true
+	case "PruneImagesPayload.untagged":
+		if e.ComplexityRoot.PruneImagesPayload.Untagged == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PruneImagesPayload.Untagged(childComplexity), true
 
 	case "Query.admission":
 		if e.ComplexityRoot.Query.Admission == nil {
@@ -2610,12 +3198,24 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Query.Containers(childComplexity, args["after"].(*string), args["first"].(*int), args["before"].(*string), args["last"].(*int), args["where"].(*ContainerFilter), args["orderBy"].(*ContainerOrder)), true
+	case "Query.imageBases":
+		if e.ComplexityRoot.Query.ImageBases == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Query.ImageBases(childComplexity), true
 	case "Query.imageCatalogue":
 		if e.ComplexityRoot.Query.ImageCatalogue == nil {
 			break
 		}
 
 		return e.ComplexityRoot.Query.ImageCatalogue(childComplexity), true
+	case "Query.imagePresets":
+		if e.ComplexityRoot.Query.ImagePresets == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Query.ImagePresets(childComplexity), true
 	case "Query.images":
 		if e.ComplexityRoot.Query.Images == nil {
 			break
@@ -2661,6 +3261,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Query.Nodes(childComplexity, args["ids"].([]string)), true
+	case "Query.previewDockerfile":
+		if e.ComplexityRoot.Query.PreviewDockerfile == nil {
+			break
+		}
+
+		args, err := ec.field_Query_previewDockerfile_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.PreviewDockerfile(childComplexity, args["input"].(BuildImageInput)), true
 	case "Query.quotaRequests":
 		if e.ComplexityRoot.Query.QuotaRequests == nil {
 			break
@@ -2938,6 +3549,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.ResourceAmounts.Memory(childComplexity), true
 
+	case "ServerInfo.appsShareOrigin":
+		if e.ComplexityRoot.ServerInfo.AppsShareOrigin == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ServerInfo.AppsShareOrigin(childComplexity), true
 	case "ServerInfo.contact":
 		if e.ComplexityRoot.ServerInfo.Contact == nil {
 			break
@@ -3133,6 +3750,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Subscription.ImageChanged(childComplexity, args["id"].(*string), args["all"].(*bool)), true
+	case "Subscription.imageLog":
+		if e.ComplexityRoot.Subscription.ImageLog == nil {
+			break
+		}
+
+		args, err := ec.field_Subscription_imageLog_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Subscription.ImageLog(childComplexity, args["id"].(string), args["after"].(*int)), true
 	case "Subscription.usageChanged":
 		if e.ComplexityRoot.Subscription.UsageChanged == nil {
 			break
@@ -3158,6 +3786,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.System.DiskFree(childComplexity), true
+	case "System.diskReclaimable":
+		if e.ComplexityRoot.System.DiskReclaimable == nil {
+			break
+		}
+
+		return e.ComplexityRoot.System.DiskReclaimable(childComplexity), true
 	case "System.diskReserve":
 		if e.ComplexityRoot.System.DiskReserve == nil {
 			break
@@ -3200,6 +3834,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.System.Images(childComplexity), true
+	case "System.people":
+		if e.ComplexityRoot.System.People == nil {
+			break
+		}
+
+		return e.ComplexityRoot.System.People(childComplexity), true
 	case "System.queued":
 		if e.ComplexityRoot.System.Queued == nil {
 			break
@@ -3212,6 +3852,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.System.Reserved(childComplexity), true
+	case "System.usedCpu":
+		if e.ComplexityRoot.System.UsedCPU == nil {
+			break
+		}
+
+		return e.ComplexityRoot.System.UsedCPU(childComplexity), true
 	case "System.usedMemory":
 		if e.ComplexityRoot.System.UsedMemory == nil {
 			break
@@ -3230,6 +3876,37 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.System.Version(childComplexity), true
+
+	case "Terminal.command":
+		if e.ComplexityRoot.Terminal.Command == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Terminal.Command(childComplexity), true
+	case "Terminal.connections":
+		if e.ComplexityRoot.Terminal.Connections == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Terminal.Connections(childComplexity), true
+	case "Terminal.lastActivityAt":
+		if e.ComplexityRoot.Terminal.LastActivityAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Terminal.LastActivityAt(childComplexity), true
+	case "Terminal.name":
+		if e.ComplexityRoot.Terminal.Name == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Terminal.Name(childComplexity), true
+	case "Terminal.openedAt":
+		if e.ComplexityRoot.Terminal.OpenedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Terminal.OpenedAt(childComplexity), true
 
 	case "Usage.cpu":
 		if e.ComplexityRoot.Usage.CPU == nil {
@@ -3564,7 +4241,9 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 	inputUnmarshalers := func() *graphql.InputUnmarshalerIndex {
 		return graphql.NewInputUnmarshalerIndex(
 			graphql.NewInputUnmarshaler("AuditFilter", ec.unmarshalInputAuditFilter),
+			graphql.NewInputUnmarshaler("BuildImageInput", ec.unmarshalInputBuildImageInput),
 			graphql.NewInputUnmarshaler("ChangePasswordInput", ec.unmarshalInputChangePasswordInput),
+			graphql.NewInputUnmarshaler("CommitContainerInput", ec.unmarshalInputCommitContainerInput),
 			graphql.NewInputUnmarshaler("ContainerFilter", ec.unmarshalInputContainerFilter),
 			graphql.NewInputUnmarshaler("ContainerOrder", ec.unmarshalInputContainerOrder),
 			graphql.NewInputUnmarshaler("CreateAccessTokenInput", ec.unmarshalInputCreateAccessTokenInput),
@@ -3577,11 +4256,13 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 			graphql.NewInputUnmarshaler("ImageOrder", ec.unmarshalInputImageOrder),
 			graphql.NewInputUnmarshaler("ImportUsersInput", ec.unmarshalInputImportUsersInput),
 			graphql.NewInputUnmarshaler("LoginInput", ec.unmarshalInputLoginInput),
+			graphql.NewInputUnmarshaler("PortInput", ec.unmarshalInputPortInput),
 			graphql.NewInputUnmarshaler("PullImageInput", ec.unmarshalInputPullImageInput),
 			graphql.NewInputUnmarshaler("QuotaInput", ec.unmarshalInputQuotaInput),
 			graphql.NewInputUnmarshaler("RegisterInput", ec.unmarshalInputRegisterInput),
 			graphql.NewInputUnmarshaler("RequestQuotaInput", ec.unmarshalInputRequestQuotaInput),
 			graphql.NewInputUnmarshaler("UpdateContainerInput", ec.unmarshalInputUpdateContainerInput),
+			graphql.NewInputUnmarshaler("UpdateImageInput", ec.unmarshalInputUpdateImageInput),
 			graphql.NewInputUnmarshaler("UpdateProfileInput", ec.unmarshalInputUpdateProfileInput),
 			graphql.NewInputUnmarshaler("UpdateUserInput", ec.unmarshalInputUpdateUserInput),
 			graphql.NewInputUnmarshaler("UpdateVolumeInput", ec.unmarshalInputUpdateVolumeInput),
@@ -4085,15 +4766,20 @@ container of it.
 type Image implements Node {
   "The id: img_…"
   id: ID!
-  "The normalised reference, as it was pulled: docker.io/library/python:3.12-slim."
+  "The normalised reference, as it was pulled: docker.io/library/python:3.12-slim; the name of one that was built or saved."
   reference: String!
-  "The reference as it was asked for."
+  "The reference as it was asked for; the name of one that was built or saved."
   requestedReference: String!
   "Whether the slim tag was not to be had and the regular one was taken."
   usedFallback: Boolean!
   "The digest of the content, once pulled."
   digest: String
-  "The size on disk, once pulled."
+  """
+  Whether the registry's tag, or for a build the tag of its base, has moved on since; as found when the server last
+  looked. refreshImage brings it up to date.
+  """
+  updateAvailable: Boolean!
+  "The size on disk, once it is there."
   size: Bytes
   "Where it comes from."
   source: ImageSource!
@@ -4103,14 +4789,35 @@ type Image implements Node {
   statusMessage: String
   "Who sees it."
   visibility: Visibility!
+  "Who sees it besides, told to its owner and to administrators only; empty for everybody else."
+  sharedWith: [User!]!
   "The fewest cores that a container of it may have."
   minCpu: Float!
   "The least memory that a container of it may have."
   minMemory: Bytes!
   "The fewest GPUs that a container of it may have."
   minGpu: Int!
-  "How far the pull has come; null unless PULLING."
+  "How far the pull or build has come; null unless PULLING or BUILDING."
   progress: ImageProgress
+  "While a build of it waits for its turn, how many are ahead of it and itself: 1 is next. Null otherwise."
+  queuePosition: Int
+  "What it was built from, for its owner and administrators; null for one that was not built."
+  dockerfile: String
+  "What the form said, for a build that was asked for by one; null otherwise."
+  form: BuildForm
+  "The log of the last pull or build, in order. It survives a restart, and is capped with a line that says what was cut."
+  log(
+    "Only lines behind this number."
+    after: Int
+    "How many, at most 1000."
+    first: Int = 200
+  ): [ImageLogLine!]!
+  "What it is made of, newest first; empty until it is there."
+  layers: [ImageLayer!]!
+  "The containers of it that the viewer may see, newest first, at most 100."
+  containers: [Container!]!
+  "When a container was last made or started of it; null when none ever was."
+  lastUsedAt: Time
   "Whose it is; null for whoever may not see the person, and for an image that came with the installation."
   owner: User
   "When it was asked for."
@@ -4169,8 +4876,12 @@ type ImageProgress {
   totalBytes: Bytes
   "0 to 100; null until it can be told."
   percent: Float
-  "Layer by layer, in the order of the image."
+  "Layer by layer, in the order of the image; empty while BUILDING."
   layers: [LayerProgress!]!
+  "While BUILDING, which step of the Dockerfile is under way, from 1."
+  step: Int
+  "While BUILDING, how many steps there are."
+  steps: Int
 }
 
 """
@@ -4185,6 +4896,84 @@ type LayerProgress {
   currentBytes: Bytes!
   "Bytes in all, once known."
   totalBytes: Bytes
+}
+
+"""
+One line of the log of a pull or build.
+"""
+type ImageLogLine {
+  "Its place in the log, from 1, without a gap."
+  number: Int!
+  "The text without its line end. Colours (ANSI) are kept; bytes that are not UTF-8 are replaced."
+  text: String!
+  "When the server received it."
+  at: Time!
+}
+
+"""
+One step of an image's making.
+"""
+type ImageLayer {
+  "The command that made it, as the engine keeps it; empty where it keeps none."
+  command: String!
+  "What it added to the size; 0 for a step that only notes something."
+  size: Bytes!
+  "When it was made."
+  createdAt: Time!
+}
+
+"""
+What the form for a build said.
+"""
+type BuildForm {
+  "The base: a name of imageBases, or a reference."
+  base: String!
+  "A name of imagePresets; null for none."
+  preset: String
+  "Python packages, as for pip."
+  packages: [String!]!
+  "System packages, as for apt-get."
+  systemPackages: [String!]!
+}
+
+"""
+A base that the form for builds offers.
+"""
+type ImageBase {
+  "Its name, for BuildImageInput.base."
+  name: String!
+  "What it is called."
+  title: String!
+  "What is in it, and whom it is for."
+  description: String!
+  "What the build begins from."
+  reference: String!
+  "About how large it is, unpacked."
+  size: Bytes!
+  "Whether compilers are in it, for Python packages that must be built."
+  compilers: Boolean!
+}
+
+"""
+A set of packages that the form for builds offers.
+"""
+type ImagePreset {
+  "Its name, for BuildImageInput.preset."
+  name: String!
+  "What it is called."
+  title: String!
+  "What is in it, and whom it is for."
+  description: String!
+  "The Python packages that it adds."
+  packages: [String!]!
+  "The system packages that it adds."
+  systemPackages: [String!]!
+  "The least memory that makes sense for it."
+  minMemory: Bytes!
+  "The port that its program listens on, if it has one."
+  port: Int
+  "Whether it is large: gigabytes, and long to fetch."
+  large: Boolean!
 }
 
 """
@@ -4239,6 +5028,8 @@ input ImageFilter {
   visibility: Visibility
   "It is theirs."
   ownerId: ID
+  "Only those that somebody else shared with the viewer by name, or only the others."
+  sharedWithMe: Boolean
 }
 
 """
@@ -4309,8 +5100,12 @@ type Container implements Node {
   command: [String!]!
   "The variables that were given."
   environment: [EnvVar!]!
+  "The ports in it that are reached through the server."
+  ports: [Port!]!
   "The volumes in it."
   volumes: [VolumeMount!]!
+  "The terminals that are open in it, oldest first, also those that nobody looks at now."
+  terminals: [Terminal!]!
   "What was written in it outside of its volumes, as last measured; lost when it is removed. Null until measured."
   diskUsed: Bytes
   "How long it may do nothing before it is frozen; null: for ever."
@@ -4337,6 +5132,19 @@ type Container implements Node {
   finishedAt: Time
   "The newest sample, null when it is not running. Read from memory, never from the engine."
   stats: ContainerStats
+  "Where its figures come from; null when it is not running."
+  statsSource: StatsSource
+  """
+  What it used, oldest first, in steps of the same length that begin at whole multiples of it: the mean over each, and
+  the most. A step in which it did not run is left out. Kept are seconds for 5 minutes, ten seconds for an hour, and
+  minutes for a week; a step finer than what is kept for since is BAD_USER_INPUT.
+  """
+  statsHistory(
+    "From when on; absent: 5 minutes ago. At most a week ago."
+    since: Time
+    "The length of a step, 1s to 24h; absent: the finest that is kept for since, and that gives at most 1000 steps."
+    step: Duration
+  ): [ContainerStats!]!
   "The last lines of its output."
   logs(
     "How many lines, at most 10000."
@@ -4384,6 +5192,44 @@ enum FrozenReason {
   IDLE
   "It wrote fastest while the machine's disk was nearly full. Its owner frees room, then unpauses it."
   DISK
+}
+
+"""
+A port in a container that is reached through the server.
+"""
+type Port {
+  "What it is called."
+  name: String!
+  "The port that the program in the container listens on."
+  port: Int!
+  "Where it is reached: absolute, through the server, for its owner only; administrators reach it too, and that is audited."
+  url: String!
+}
+
+"""
+A terminal in a container. It outlives its connections: whoever connects with the same name takes up the same shell.
+"""
+type Terminal {
+  "Its name, unique in the container."
+  name: String!
+  "The program in it."
+  command: String!
+  "When it was opened."
+  openedAt: Time!
+  "When something was last typed or printed."
+  lastActivityAt: Time!
+  "How many connections look at it now."
+  connections: Int!
+}
+
+"""
+Where the figures of a container come from.
+"""
+enum StatsSource {
+  "The kernel's own counters, read once a second."
+  KERNEL
+  "The engine's stream, where the counters cannot be reached."
+  ENGINE
 }
 
 """
@@ -4576,19 +5422,39 @@ type ContainerStats {
   blockWrite: Bytes!
   "Processes and threads."
   pids: Int!
+  "The GPUs that it holds; empty without any, and in a history."
+  gpus: [GpuStats!]!
+  "In a history, the most over the step; the other fields are then the mean, and totals those at its end. Null otherwise."
+  cpuPercentMax: Float
+  "In a history, the most over the step. Null otherwise."
+  memoryUsageMax: Bytes
+}
+
+"""
+What a container's GPU does at one instant, as the vendor's tool tells.
+"""
+type GpuStats {
+  "Which, as in Container.gpuDevices."
+  device: String!
+  "How busy it is, in percent."
+  utilisation: Float!
+  "Memory in use on it."
+  memoryUsed: Bytes!
+  "Memory that it has."
+  memoryTotal: Bytes!
 }
 
 """
 One line of a container's output.
 """
 type LogLine {
-  "When the engine received it."
+  "When the engine received it, with nine digits: given as since, it is the place to go on from."
   at: Time!
   "Which stream; a container with a terminal has only STDOUT."
   stream: LogStream!
   "The text without its line end. Colours (ANSI) are kept; bytes that are not UTF-8 are replaced."
   text: String!
-  "How many lines before this one the reader was too slow for; null when none."
+  "How many lines are missing before this one, since the reader was too slow or the engine no longer has them; -1 where nobody can count them; null when none."
   dropped: Int
 }
 
@@ -4713,6 +5579,10 @@ type System {
   reserved: ResourceAmounts!
   "Memory that running containers use now, together."
   usedMemory: Bytes!
+  "Cores that running containers keep busy now, together."
+  usedCpu: Float!
+  "Who has how much, most reserved memory first; people without a container are left out."
+  people: [PersonUse!]!
   "How many accounts there are."
   users: Int!
   "How many containers there are in each status."
@@ -4725,6 +5595,8 @@ type System {
   diskUsed: Bytes!
   "Free disk where the engine keeps images, containers and volumes; null where that is on another machine."
   engineDiskFree: Bytes
+  "Disk that pruneImages would free now, as last measured."
+  diskReclaimable: Bytes!
   "Below this much free disk of the engine's, the fastest writer is frozen and new containers are refused."
   diskReserve: Bytes!
   "The GPUs, and who holds which."
@@ -4733,6 +5605,22 @@ type System {
   queued: Int!
   "Whether containers are kept from the services of the machine itself."
   hostProtection: HostProtection!
+}
+
+"""
+How much of the machine one person has.
+"""
+type PersonUse {
+  "Who."
+  user: User
+  "How many of their containers run."
+  running: Int!
+  "What is reserved for them."
+  reserved: ResourceAmounts!
+  "Cores that their containers keep busy now."
+  usedCpu: Float!
+  "Memory that their containers use now."
+  usedMemory: Bytes!
 }
 
 """
@@ -4830,6 +5718,11 @@ type ServerInfo {
   idleTimeout: Duration
   "The longest idle timeout that may be asked for; null: any, and none."
   maxIdleTimeout: Duration
+  """
+  Whether the programs of all containers share one origin, so that a page of one could act as its reader on another's.
+  false where the operator has given each a host name of its own.
+  """
+  appsShareOrigin: Boolean!
   "The server's clock."
   time: Time!
 }
@@ -4963,7 +5856,7 @@ type Query {
     "In which order; newest first when absent."
     orderBy: ContainerOrder
   ): ContainerConnection! @access(to: SIGNED_IN)
-  "Images: one's own, the public ones, and those one has a container of; administrators see everybody's."
+  "Images: one's own, the public ones, those shared with one, and those one has a container of; administrators see everybody's."
   images(
     "Only what stands behind this place."
     after: Cursor
@@ -5045,6 +5938,15 @@ type Query {
   ): QuotaRequestConnection! @access(to: SIGNED_IN)
   "Well-known images that can be pulled with one click."
   imageCatalogue: [CatalogueEntry!]! @access(to: SIGNED_IN)
+  "The bases that the form for builds offers."
+  imageBases: [ImageBase!]! @access(to: SIGNED_IN)
+  "The sets of packages that the form for builds offers."
+  imagePresets: [ImagePreset!]! @access(to: SIGNED_IN)
+  "The Dockerfile that buildImage with the same input would build. Nothing is made."
+  previewDockerfile(
+    "As for buildImage."
+    input: BuildImageInput!
+  ): String! @access(to: SIGNED_IN)
   "Whether createContainer with the same input would be let through now, why not, and what would fit."
   admission(
     "As for createContainer."
@@ -5241,7 +6143,39 @@ type Mutation {
     "Which."
     input: PullImageInput!
   ): ImagePayload! @access(to: SIGNED_IN)
-  "Gives up a pull."
+  "Builds an image from a Dockerfile, or from a form. Returns at once; imageChanged and imageLog tell the rest."
+  buildImage(
+    "What."
+    input: BuildImageInput!
+  ): ImagePayload! @access(to: SIGNED_IN)
+  "Saves what a container has written outside of its volumes as an image of one's own. The container goes on."
+  commitContainer(
+    "Which container."
+    id: ID!
+    "What the image should be."
+    input: CommitContainerInput!
+  ): ImagePayload! @access(to: SIGNED_IN)
+  "Changes an image. Only the fields given change."
+  updateImage(
+    "Which image."
+    id: ID!
+    "What changes."
+    input: UpdateImageInput!
+  ): ImagePayload! @access(to: SIGNED_IN)
+  "Pulls an image again, or builds it again on the newest base. Containers of it keep what they have until they are made anew."
+  refreshImage(
+    "Which image."
+    id: ID!
+  ): ImagePayload! @access(to: SIGNED_IN)
+  """
+  Removes images that came to nothing or that nobody has used for the operator's time, what pulls and builds left untagged,
+  and old build cache; never anything that this server did not make.
+  """
+  pruneImages(
+    "Only tells what would go."
+    dryRun: Boolean = false
+  ): PruneImagesPayload! @access(to: ADMIN)
+  "Gives up a pull or a build."
   cancelImage(
     "Which image."
     id: ID!
@@ -5333,6 +6267,22 @@ type Mutation {
     "Which container."
     id: ID!
   ): ContainerPayload! @access(to: SIGNED_IN)
+  "Ends a terminal and what runs in it."
+  closeTerminal(
+    "Which container."
+    id: ID!
+    "Which terminal."
+    name: String!
+  ): ContainerPayload! @access(to: SIGNED_IN)
+  """
+  Has Jupyter run in a container and answers where it is. It is the container's own, started by the server with a secret
+  of its own: there is no token to paste. INVALID_STATE when the container does not run, BAD_USER_INPUT when its image
+  has no Jupyter.
+  """
+  openJupyter(
+    "Which container."
+    id: ID!
+  ): OpenJupyterPayload! @access(to: SIGNED_IN)
   "Starts several; a result for each, in order."
   startContainers(
     "Which containers, at most 100."
@@ -5513,6 +6463,66 @@ input PullImageInput {
 }
 
 """
+An image to build: from a Dockerfile, or from the form's fields.
+"""
+input BuildImageInput {
+  "What it is called: 1 to 64 characters of any script. Unique among one's own."
+  name: String!
+  "The whole Dockerfile, at most 64 KiB. When given, base, preset, packages and systemPackages are left out."
+  dockerfile: String
+  "A name of imageBases, or a reference. Absent: the first of imageBases."
+  base: String
+  "A name of imagePresets."
+  preset: String
+  "Python packages, as for pip: numpy, pandas==2.2.3, scikit-learn>=1.5. At most 100."
+  packages: [String!]
+  "System packages, as for apt-get: git, libgl1. At most 100."
+  systemPackages: [String!]
+  "The fewest cores that a container of it may have; 0.01 when absent."
+  minCpu: Float
+  "The least memory that a container of it may have; the preset's or the server's floor when absent."
+  minMemory: Bytes
+  "The fewest GPUs that a container of it may have; 0 when absent."
+  minGpu: Int
+}
+
+"""
+An image to save from a container.
+"""
+input CommitContainerInput {
+  "What it is called: 1 to 64 characters of any script. Unique among one's own."
+  name: String!
+}
+
+"""
+Changes to an image. Those left out stay.
+"""
+input UpdateImageInput {
+  "Who sees it; administrators publish."
+  visibility: Visibility
+  "The fewest cores that a container of it may have."
+  minCpu: Float
+  "The least memory that a container of it may have."
+  minMemory: Bytes
+  "The fewest GPUs that a container of it may have."
+  minGpu: Int
+  "Who sees it besides, by id, in place of those who did; at most 100."
+  sharedWithIds: [ID!]
+  "Who sees it besides, by user name, in place of those who did; at most 100, together with sharedWithIds."
+  sharedWithUsernames: [String!]
+}
+
+"""
+A port to reach through the server.
+"""
+input PortInput {
+  "What it is called: 1 to 32 characters. Unique in the container."
+  name: String!
+  "The port that the program in the container listens on, 1 to 65535. Unique in the container."
+  port: Int!
+}
+
+"""
 One variable of the environment.
 """
 input EnvVarInput {
@@ -5540,6 +6550,8 @@ input CreateContainerInput {
   command: [String!]
   "Variables."
   environment: [EnvVarInput!]
+  "Ports that are reached through the server, at most 20."
+  ports: [PortInput!]
   "Volumes in it."
   volumes: [VolumeMountInput!]
   """
@@ -5613,6 +6625,8 @@ input UpdateContainerInput {
   idleTimeout: Duration
   "What happens when it ends by itself."
   restartPolicy: RestartPolicy
+  "Ports that are reached through the server, at most 20, in place of those that were."
+  ports: [PortInput!]
 }
 
 """
@@ -5776,6 +6790,28 @@ type ImagePayload {
 }
 
 """
+What was or would be removed.
+"""
+type PruneImagesPayload {
+  "The images, as they are now or were."
+  images: [Image!]!
+  "What the engine held untagged, of pulls and builds of this server: how many."
+  untagged: Int!
+  "Disk that was or would be freed, build cache included."
+  bytes: Bytes!
+}
+
+"""
+Where Jupyter is.
+"""
+type OpenJupyterPayload {
+  "Where to go with a browser that is signed in here. It holds no secret."
+  url: String!
+  "The container."
+  container: Container!
+}
+
+"""
 A container that was changed.
 """
 type ContainerPayload {
@@ -5837,13 +6873,20 @@ type Subscription {
     "Everybody's; for administrators."
     all: Boolean = false
   ): ContainerChange! @access(to: SIGNED_IN)
-  "Images that are made, changed and removed, with the progress of pulls."
+  "Images that are made, changed and removed, with the progress of pulls and builds."
   imageChanged(
     "Only this one, beginning with its present state, and completing when it is removed."
     id: ID
     "Everybody's; for administrators."
     all: Boolean = false
   ): ImageChange! @access(to: SIGNED_IN)
+  "The log of a pull or build: what there is, then each new line. Completes when the pull or build has ended."
+  imageLog(
+    "Which image."
+    id: ID!
+    "Only lines behind this number."
+    after: Int = 0
+  ): ImageLogLine! @access(to: SIGNED_IN)
   "What one uses oneself, at once and whenever it changes."
   usageChanged: Usage! @access(to: SIGNED_IN)
   "The audit trail as it grows."
@@ -6008,6 +7051,20 @@ func (ec *executionContext) childFields_AuditEventEdge(ctx context.Context, fiel
 	return nil, fmt.Errorf("no field named %q was found under type AuditEventEdge", field.Name)
 }
 
+func (ec *executionContext) childFields_BuildForm(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "base":
+		return ec.fieldContext_BuildForm_base(ctx, field)
+	case "preset":
+		return ec.fieldContext_BuildForm_preset(ctx, field)
+	case "packages":
+		return ec.fieldContext_BuildForm_packages(ctx, field)
+	case "systemPackages":
+		return ec.fieldContext_BuildForm_systemPackages(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type BuildForm", field.Name)
+}
+
 func (ec *executionContext) childFields_CatalogueEntry(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "name":
@@ -6060,8 +7117,12 @@ func (ec *executionContext) childFields_Container(ctx context.Context, field gra
 		return ec.fieldContext_Container_command(ctx, field)
 	case "environment":
 		return ec.fieldContext_Container_environment(ctx, field)
+	case "ports":
+		return ec.fieldContext_Container_ports(ctx, field)
 	case "volumes":
 		return ec.fieldContext_Container_volumes(ctx, field)
+	case "terminals":
+		return ec.fieldContext_Container_terminals(ctx, field)
 	case "diskUsed":
 		return ec.fieldContext_Container_diskUsed(ctx, field)
 	case "idleTimeout":
@@ -6088,6 +7149,10 @@ func (ec *executionContext) childFields_Container(ctx context.Context, field gra
 		return ec.fieldContext_Container_finishedAt(ctx, field)
 	case "stats":
 		return ec.fieldContext_Container_stats(ctx, field)
+	case "statsSource":
+		return ec.fieldContext_Container_statsSource(ctx, field)
+	case "statsHistory":
+		return ec.fieldContext_Container_statsHistory(ctx, field)
 	case "logs":
 		return ec.fieldContext_Container_logs(ctx, field)
 	}
@@ -6206,6 +7271,12 @@ func (ec *executionContext) childFields_ContainerStats(ctx context.Context, fiel
 		return ec.fieldContext_ContainerStats_blockWrite(ctx, field)
 	case "pids":
 		return ec.fieldContext_ContainerStats_pids(ctx, field)
+	case "gpus":
+		return ec.fieldContext_ContainerStats_gpus(ctx, field)
+	case "cpuPercentMax":
+		return ec.fieldContext_ContainerStats_cpuPercentMax(ctx, field)
+	case "memoryUsageMax":
+		return ec.fieldContext_ContainerStats_memoryUsageMax(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type ContainerStats", field.Name)
 }
@@ -6290,6 +7361,20 @@ func (ec *executionContext) childFields_GpuDevice(ctx context.Context, field gra
 	return nil, fmt.Errorf("no field named %q was found under type GpuDevice", field.Name)
 }
 
+func (ec *executionContext) childFields_GpuStats(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "device":
+		return ec.fieldContext_GpuStats_device(ctx, field)
+	case "utilisation":
+		return ec.fieldContext_GpuStats_utilisation(ctx, field)
+	case "memoryUsed":
+		return ec.fieldContext_GpuStats_memoryUsed(ctx, field)
+	case "memoryTotal":
+		return ec.fieldContext_GpuStats_memoryTotal(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type GpuStats", field.Name)
+}
+
 func (ec *executionContext) childFields_HostProtection(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "protected":
@@ -6314,6 +7399,8 @@ func (ec *executionContext) childFields_Image(ctx context.Context, field graphql
 		return ec.fieldContext_Image_usedFallback(ctx, field)
 	case "digest":
 		return ec.fieldContext_Image_digest(ctx, field)
+	case "updateAvailable":
+		return ec.fieldContext_Image_updateAvailable(ctx, field)
 	case "size":
 		return ec.fieldContext_Image_size(ctx, field)
 	case "source":
@@ -6324,6 +7411,8 @@ func (ec *executionContext) childFields_Image(ctx context.Context, field graphql
 		return ec.fieldContext_Image_statusMessage(ctx, field)
 	case "visibility":
 		return ec.fieldContext_Image_visibility(ctx, field)
+	case "sharedWith":
+		return ec.fieldContext_Image_sharedWith(ctx, field)
 	case "minCpu":
 		return ec.fieldContext_Image_minCpu(ctx, field)
 	case "minMemory":
@@ -6332,12 +7421,44 @@ func (ec *executionContext) childFields_Image(ctx context.Context, field graphql
 		return ec.fieldContext_Image_minGpu(ctx, field)
 	case "progress":
 		return ec.fieldContext_Image_progress(ctx, field)
+	case "queuePosition":
+		return ec.fieldContext_Image_queuePosition(ctx, field)
+	case "dockerfile":
+		return ec.fieldContext_Image_dockerfile(ctx, field)
+	case "form":
+		return ec.fieldContext_Image_form(ctx, field)
+	case "log":
+		return ec.fieldContext_Image_log(ctx, field)
+	case "layers":
+		return ec.fieldContext_Image_layers(ctx, field)
+	case "containers":
+		return ec.fieldContext_Image_containers(ctx, field)
+	case "lastUsedAt":
+		return ec.fieldContext_Image_lastUsedAt(ctx, field)
 	case "owner":
 		return ec.fieldContext_Image_owner(ctx, field)
 	case "createdAt":
 		return ec.fieldContext_Image_createdAt(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type Image", field.Name)
+}
+
+func (ec *executionContext) childFields_ImageBase(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "name":
+		return ec.fieldContext_ImageBase_name(ctx, field)
+	case "title":
+		return ec.fieldContext_ImageBase_title(ctx, field)
+	case "description":
+		return ec.fieldContext_ImageBase_description(ctx, field)
+	case "reference":
+		return ec.fieldContext_ImageBase_reference(ctx, field)
+	case "size":
+		return ec.fieldContext_ImageBase_size(ctx, field)
+	case "compilers":
+		return ec.fieldContext_ImageBase_compilers(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ImageBase", field.Name)
 }
 
 func (ec *executionContext) childFields_ImageChange(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -6374,12 +7495,58 @@ func (ec *executionContext) childFields_ImageEdge(ctx context.Context, field gra
 	return nil, fmt.Errorf("no field named %q was found under type ImageEdge", field.Name)
 }
 
+func (ec *executionContext) childFields_ImageLayer(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "command":
+		return ec.fieldContext_ImageLayer_command(ctx, field)
+	case "size":
+		return ec.fieldContext_ImageLayer_size(ctx, field)
+	case "createdAt":
+		return ec.fieldContext_ImageLayer_createdAt(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ImageLayer", field.Name)
+}
+
+func (ec *executionContext) childFields_ImageLogLine(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "number":
+		return ec.fieldContext_ImageLogLine_number(ctx, field)
+	case "text":
+		return ec.fieldContext_ImageLogLine_text(ctx, field)
+	case "at":
+		return ec.fieldContext_ImageLogLine_at(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ImageLogLine", field.Name)
+}
+
 func (ec *executionContext) childFields_ImagePayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "image":
 		return ec.fieldContext_ImagePayload_image(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type ImagePayload", field.Name)
+}
+
+func (ec *executionContext) childFields_ImagePreset(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "name":
+		return ec.fieldContext_ImagePreset_name(ctx, field)
+	case "title":
+		return ec.fieldContext_ImagePreset_title(ctx, field)
+	case "description":
+		return ec.fieldContext_ImagePreset_description(ctx, field)
+	case "packages":
+		return ec.fieldContext_ImagePreset_packages(ctx, field)
+	case "systemPackages":
+		return ec.fieldContext_ImagePreset_systemPackages(ctx, field)
+	case "minMemory":
+		return ec.fieldContext_ImagePreset_minMemory(ctx, field)
+	case "port":
+		return ec.fieldContext_ImagePreset_port(ctx, field)
+	case "large":
+		return ec.fieldContext_ImagePreset_large(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ImagePreset", field.Name)
 }
 
 func (ec *executionContext) childFields_ImageProgress(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -6392,6 +7559,10 @@ func (ec *executionContext) childFields_ImageProgress(ctx context.Context, field
 		return ec.fieldContext_ImageProgress_percent(ctx, field)
 	case "layers":
 		return ec.fieldContext_ImageProgress_layers(ctx, field)
+	case "step":
+		return ec.fieldContext_ImageProgress_step(ctx, field)
+	case "steps":
+		return ec.fieldContext_ImageProgress_steps(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type ImageProgress", field.Name)
 }
@@ -6520,6 +7691,16 @@ func (ec *executionContext) childFields_LogLine(ctx context.Context, field graph
 	return nil, fmt.Errorf("no field named %q was found under type LogLine", field.Name)
 }
 
+func (ec *executionContext) childFields_OpenJupyterPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "url":
+		return ec.fieldContext_OpenJupyterPayload_url(ctx, field)
+	case "container":
+		return ec.fieldContext_OpenJupyterPayload_container(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type OpenJupyterPayload", field.Name)
+}
+
 func (ec *executionContext) childFields_PageInfo(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "hasNextPage":
@@ -6532,6 +7713,46 @@ func (ec *executionContext) childFields_PageInfo(ctx context.Context, field grap
 		return ec.fieldContext_PageInfo_endCursor(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type PageInfo", field.Name)
+}
+
+func (ec *executionContext) childFields_PersonUse(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "user":
+		return ec.fieldContext_PersonUse_user(ctx, field)
+	case "running":
+		return ec.fieldContext_PersonUse_running(ctx, field)
+	case "reserved":
+		return ec.fieldContext_PersonUse_reserved(ctx, field)
+	case "usedCpu":
+		return ec.fieldContext_PersonUse_usedCpu(ctx, field)
+	case "usedMemory":
+		return ec.fieldContext_PersonUse_usedMemory(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type PersonUse", field.Name)
+}
+
+func (ec *executionContext) childFields_Port(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "name":
+		return ec.fieldContext_Port_name(ctx, field)
+	case "port":
+		return ec.fieldContext_Port_port(ctx, field)
+	case "url":
+		return ec.fieldContext_Port_url(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type Port", field.Name)
+}
+
+func (ec *executionContext) childFields_PruneImagesPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "images":
+		return ec.fieldContext_PruneImagesPayload_images(ctx, field)
+	case "untagged":
+		return ec.fieldContext_PruneImagesPayload_untagged(ctx, field)
+	case "bytes":
+		return ec.fieldContext_PruneImagesPayload_bytes(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type PruneImagesPayload", field.Name)
 }
 
 func (ec *executionContext) childFields_Quota(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -6686,6 +7907,8 @@ func (ec *executionContext) childFields_ServerInfo(ctx context.Context, field gr
 		return ec.fieldContext_ServerInfo_idleTimeout(ctx, field)
 	case "maxIdleTimeout":
 		return ec.fieldContext_ServerInfo_maxIdleTimeout(ctx, field)
+	case "appsShareOrigin":
+		return ec.fieldContext_ServerInfo_appsShareOrigin(ctx, field)
 	case "time":
 		return ec.fieldContext_ServerInfo_time(ctx, field)
 	}
@@ -6732,6 +7955,10 @@ func (ec *executionContext) childFields_System(ctx context.Context, field graphq
 		return ec.fieldContext_System_reserved(ctx, field)
 	case "usedMemory":
 		return ec.fieldContext_System_usedMemory(ctx, field)
+	case "usedCpu":
+		return ec.fieldContext_System_usedCpu(ctx, field)
+	case "people":
+		return ec.fieldContext_System_people(ctx, field)
 	case "users":
 		return ec.fieldContext_System_users(ctx, field)
 	case "containers":
@@ -6744,6 +7971,8 @@ func (ec *executionContext) childFields_System(ctx context.Context, field graphq
 		return ec.fieldContext_System_diskUsed(ctx, field)
 	case "engineDiskFree":
 		return ec.fieldContext_System_engineDiskFree(ctx, field)
+	case "diskReclaimable":
+		return ec.fieldContext_System_diskReclaimable(ctx, field)
 	case "diskReserve":
 		return ec.fieldContext_System_diskReserve(ctx, field)
 	case "gpus":
@@ -6754,6 +7983,22 @@ func (ec *executionContext) childFields_System(ctx context.Context, field graphq
 		return ec.fieldContext_System_hostProtection(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type System", field.Name)
+}
+
+func (ec *executionContext) childFields_Terminal(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "name":
+		return ec.fieldContext_Terminal_name(ctx, field)
+	case "command":
+		return ec.fieldContext_Terminal_command(ctx, field)
+	case "openedAt":
+		return ec.fieldContext_Terminal_openedAt(ctx, field)
+	case "lastActivityAt":
+		return ec.fieldContext_Terminal_lastActivityAt(ctx, field)
+	case "connections":
+		return ec.fieldContext_Terminal_connections(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type Terminal", field.Name)
 }
 
 func (ec *executionContext) childFields_Usage(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -7092,6 +8337,64 @@ func (ec *executionContext) field_Container_logs_args(ctx context.Context, rawAr
 	return args, nil
 }
 
+func (ec *executionContext) field_Container_statsHistory_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "since",
+		func(ctx context.Context, v any) (*time.Time, error) {
+			return ec.unmarshalOTime2ᚖtimeᚐTime(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["since"] = arg0
+	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "step",
+		func(ctx context.Context, v any) (*record.Duration, error) {
+			return ec.unmarshalODuration2ᚖgithubᚗcomᚋmlrideᚋmlrideᚋentᚋrecordᚐDuration(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["step"] = arg1
+	return args, nil
+}
+
+func (ec *executionContext) field_Image_log_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "after",
+		func(ctx context.Context, v any) (*int, error) {
+			return ec.unmarshalOInt2ᚖint(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["after"] = arg0
+	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "first",
+		func(ctx context.Context, v any) (*int, error) {
+			return ec.unmarshalOInt2ᚖint(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["first"] = arg1
+	return args, nil
+}
+
+func (ec *executionContext) field_Mutation_buildImage_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (BuildImageInput, error) {
+			return ec.unmarshalNBuildImageInput2githubᚗcomᚋmlrideᚋmlrideᚋgraphᚋgeneratedᚐBuildImageInput(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["input"] = arg0
+	return args, nil
+}
+
 func (ec *executionContext) field_Mutation_cancelImage_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
@@ -7117,6 +8420,50 @@ func (ec *executionContext) field_Mutation_changePassword_args(ctx context.Conte
 		return nil, err
 	}
 	args["input"] = arg0
+	return args, nil
+}
+
+func (ec *executionContext) field_Mutation_closeTerminal_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "id",
+		func(ctx context.Context, v any) (string, error) {
+			return ec.unmarshalNID2string(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["id"] = arg0
+	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "name",
+		func(ctx context.Context, v any) (string, error) {
+			return ec.unmarshalNString2string(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["name"] = arg1
+	return args, nil
+}
+
+func (ec *executionContext) field_Mutation_commitContainer_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "id",
+		func(ctx context.Context, v any) (string, error) {
+			return ec.unmarshalNID2string(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["id"] = arg0
+	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (CommitContainerInput, error) {
+			return ec.unmarshalNCommitContainerInput2githubᚗcomᚋmlrideᚋmlrideᚋgraphᚋgeneratedᚐCommitContainerInput(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["input"] = arg1
 	return args, nil
 }
 
@@ -7392,6 +8739,20 @@ func (ec *executionContext) field_Mutation_login_args(ctx context.Context, rawAr
 	return args, nil
 }
 
+func (ec *executionContext) field_Mutation_openJupyter_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "id",
+		func(ctx context.Context, v any) (string, error) {
+			return ec.unmarshalNID2string(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["id"] = arg0
+	return args, nil
+}
+
 func (ec *executionContext) field_Mutation_pauseContainer_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
@@ -7403,6 +8764,20 @@ func (ec *executionContext) field_Mutation_pauseContainer_args(ctx context.Conte
 		return nil, err
 	}
 	args["id"] = arg0
+	return args, nil
+}
+
+func (ec *executionContext) field_Mutation_pruneImages_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "dryRun",
+		func(ctx context.Context, v any) (*bool, error) {
+			return ec.unmarshalOBoolean2ᚖbool(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["dryRun"] = arg0
 	return args, nil
 }
 
@@ -7421,6 +8796,20 @@ func (ec *executionContext) field_Mutation_pullImage_args(ctx context.Context, r
 }
 
 func (ec *executionContext) field_Mutation_purgeVolume_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "id",
+		func(ctx context.Context, v any) (string, error) {
+			return ec.unmarshalNID2string(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["id"] = arg0
+	return args, nil
+}
+
+func (ec *executionContext) field_Mutation_refreshImage_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "id",
@@ -7754,6 +9143,28 @@ func (ec *executionContext) field_Mutation_updateContainer_args(ctx context.Cont
 	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "input",
 		func(ctx context.Context, v any) (UpdateContainerInput, error) {
 			return ec.unmarshalNUpdateContainerInput2githubᚗcomᚋmlrideᚋmlrideᚋgraphᚋgeneratedᚐUpdateContainerInput(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["input"] = arg1
+	return args, nil
+}
+
+func (ec *executionContext) field_Mutation_updateImage_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "id",
+		func(ctx context.Context, v any) (string, error) {
+			return ec.unmarshalNID2string(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["id"] = arg0
+	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (UpdateImageInput, error) {
+			return ec.unmarshalNUpdateImageInput2githubᚗcomᚋmlrideᚋmlrideᚋgraphᚋgeneratedᚐUpdateImageInput(ctx, v)
 		})
 	if err != nil {
 		return nil, err
@@ -8104,6 +9515,20 @@ func (ec *executionContext) field_Query_nodes_args(ctx context.Context, rawArgs 
 	return args, nil
 }
 
+func (ec *executionContext) field_Query_previewDockerfile_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (BuildImageInput, error) {
+			return ec.unmarshalNBuildImageInput2githubᚗcomᚋmlrideᚋmlrideᚋgraphᚋgeneratedᚐBuildImageInput(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["input"] = arg0
+	return args, nil
+}
+
 func (ec *executionContext) field_Query_quotaRequests_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
@@ -8371,6 +9796,28 @@ func (ec *executionContext) field_Subscription_imageChanged_args(ctx context.Con
 		return nil, err
 	}
 	args["all"] = arg1
+	return args, nil
+}
+
+func (ec *executionContext) field_Subscription_imageLog_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "id",
+		func(ctx context.Context, v any) (string, error) {
+			return ec.unmarshalNID2string(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["id"] = arg0
+	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "after",
+		func(ctx context.Context, v any) (*int, error) {
+			return ec.unmarshalOInt2ᚖint(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["after"] = arg1
 	return args, nil
 }
 
@@ -9325,6 +10772,98 @@ func (ec *executionContext) fieldContext_AuditEventEdge_node(_ context.Context, 
 	return fc, nil
 }
 
+func (ec *executionContext) _BuildForm_base(ctx context.Context, field graphql.CollectedField, obj *record.BuildForm) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_BuildForm_base(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Base, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_BuildForm_base(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("BuildForm", field, false, false, "String")
+}
+
+func (ec *executionContext) _BuildForm_preset(ctx context.Context, field graphql.CollectedField, obj *record.BuildForm) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_BuildForm_preset(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Preset, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOString2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_BuildForm_preset(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("BuildForm", field, false, false, "String")
+}
+
+func (ec *executionContext) _BuildForm_packages(ctx context.Context, field graphql.CollectedField, obj *record.BuildForm) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_BuildForm_packages(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Packages, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []string) graphql.Marshaler {
+			return ec.marshalNString2ᚕstringᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_BuildForm_packages(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("BuildForm", field, false, false, "String")
+}
+
+func (ec *executionContext) _BuildForm_systemPackages(ctx context.Context, field graphql.CollectedField, obj *record.BuildForm) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_BuildForm_systemPackages(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.SystemPackages, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []string) graphql.Marshaler {
+			return ec.marshalNString2ᚕstringᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_BuildForm_systemPackages(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("BuildForm", field, false, false, "String")
+}
+
 func (ec *executionContext) _CatalogueEntry_name(ctx context.Context, field graphql.CollectedField, obj *CatalogueEntry) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -9888,6 +11427,38 @@ func (ec *executionContext) fieldContext_Container_environment(_ context.Context
 	return fc, nil
 }
 
+func (ec *executionContext) _Container_ports(ctx context.Context, field graphql.CollectedField, obj *ent.Container) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Container_ports(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.Container().Ports(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*Port) graphql.Marshaler {
+			return ec.marshalNPort2ᚕᚖgithubᚗcomᚋmlrideᚋmlrideᚋgraphᚋgeneratedᚐPortᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Container_ports(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Container",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Port(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
 func (ec *executionContext) _Container_volumes(ctx context.Context, field graphql.CollectedField, obj *ent.Container) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -9915,6 +11486,38 @@ func (ec *executionContext) fieldContext_Container_volumes(_ context.Context, fi
 		IsResolver: true,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 			return ec.childFields_VolumeMount(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Container_terminals(ctx context.Context, field graphql.CollectedField, obj *ent.Container) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Container_terminals(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.Container().Terminals(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*gateway.Terminal) graphql.Marshaler {
+			return ec.marshalNTerminal2ᚕᚖgithubᚗcomᚋmlrideᚋmlrideᚋinternalᚋgatewayᚐTerminalᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Container_terminals(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Container",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Terminal(ctx, field)
 		},
 	}
 	return fc, nil
@@ -10224,6 +11827,73 @@ func (ec *executionContext) fieldContext_Container_stats(_ context.Context, fiel
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 			return ec.childFields_ContainerStats(ctx, field)
 		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Container_statsSource(ctx context.Context, field graphql.CollectedField, obj *ent.Container) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Container_statsSource(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.Container().StatsSource(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *StatsSource) graphql.Marshaler {
+			return ec.marshalOStatsSource2ᚖgithubᚗcomᚋmlrideᚋmlrideᚋgraphᚋgeneratedᚐStatsSource(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Container_statsSource(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Container", field, true, true, "StatsSource")
+}
+
+func (ec *executionContext) _Container_statsHistory(ctx context.Context, field graphql.CollectedField, obj *ent.Container) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Container_statsHistory(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Container().StatsHistory(ctx, obj, fc.Args["since"].(*time.Time), fc.Args["step"].(*record.Duration))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*ContainerStats) graphql.Marshaler {
+			return ec.marshalNContainerStats2ᚕᚖgithubᚗcomᚋmlrideᚋmlrideᚋgraphᚋgeneratedᚐContainerStatsᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Container_statsHistory(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Container",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_ContainerStats(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Container_statsHistory_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
 	}
 	return fc, nil
 }
@@ -11117,6 +12787,84 @@ func (ec *executionContext) fieldContext_ContainerStats_pids(_ context.Context, 
 	return graphql.NewScalarFieldContext("ContainerStats", field, false, false, "Int")
 }
 
+func (ec *executionContext) _ContainerStats_gpus(ctx context.Context, field graphql.CollectedField, obj *ContainerStats) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ContainerStats_gpus(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Gpus, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*GpuStats) graphql.Marshaler {
+			return ec.marshalNGpuStats2ᚕᚖgithubᚗcomᚋmlrideᚋmlrideᚋgraphᚋgeneratedᚐGpuStatsᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ContainerStats_gpus(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "ContainerStats",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_GpuStats(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _ContainerStats_cpuPercentMax(ctx context.Context, field graphql.CollectedField, obj *ContainerStats) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ContainerStats_cpuPercentMax(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.CPUPercentMax, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *float64) graphql.Marshaler {
+			return ec.marshalOFloat2ᚖfloat64(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_ContainerStats_cpuPercentMax(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ContainerStats", field, false, false, "Float")
+}
+
+func (ec *executionContext) _ContainerStats_memoryUsageMax(ctx context.Context, field graphql.CollectedField, obj *ContainerStats) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ContainerStats_memoryUsageMax(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.MemoryUsageMax, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *record.Bytes) graphql.Marshaler {
+			return ec.marshalOBytes2ᚖgithubᚗcomᚋmlrideᚋmlrideᚋentᚋrecordᚐBytes(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_ContainerStats_memoryUsageMax(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ContainerStats", field, false, false, "Bytes")
+}
+
 func (ec *executionContext) _EndOfTermPayload_dryRun(ctx context.Context, field graphql.CollectedField, obj *EndOfTermPayload) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -11719,6 +13467,98 @@ func (ec *executionContext) fieldContext_GpuDevice_heldBy(_ context.Context, fie
 	return fc, nil
 }
 
+func (ec *executionContext) _GpuStats_device(ctx context.Context, field graphql.CollectedField, obj *GpuStats) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_GpuStats_device(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Device, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_GpuStats_device(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("GpuStats", field, false, false, "String")
+}
+
+func (ec *executionContext) _GpuStats_utilisation(ctx context.Context, field graphql.CollectedField, obj *GpuStats) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_GpuStats_utilisation(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Utilisation, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v float64) graphql.Marshaler {
+			return ec.marshalNFloat2float64(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_GpuStats_utilisation(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("GpuStats", field, false, false, "Float")
+}
+
+func (ec *executionContext) _GpuStats_memoryUsed(ctx context.Context, field graphql.CollectedField, obj *GpuStats) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_GpuStats_memoryUsed(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.MemoryUsed, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v record.Bytes) graphql.Marshaler {
+			return ec.marshalNBytes2githubᚗcomᚋmlrideᚋmlrideᚋentᚋrecordᚐBytes(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_GpuStats_memoryUsed(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("GpuStats", field, false, false, "Bytes")
+}
+
+func (ec *executionContext) _GpuStats_memoryTotal(ctx context.Context, field graphql.CollectedField, obj *GpuStats) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_GpuStats_memoryTotal(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.MemoryTotal, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v record.Bytes) graphql.Marshaler {
+			return ec.marshalNBytes2githubᚗcomᚋmlrideᚋmlrideᚋentᚋrecordᚐBytes(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_GpuStats_memoryTotal(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("GpuStats", field, false, false, "Bytes")
+}
+
 func (ec *executionContext) _HostProtection_protected(ctx context.Context, field graphql.CollectedField, obj *HostProtection) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -11903,6 +13743,29 @@ func (ec *executionContext) fieldContext_Image_digest(_ context.Context, field g
 	return graphql.NewScalarFieldContext("Image", field, false, false, "String")
 }
 
+func (ec *executionContext) _Image_updateAvailable(ctx context.Context, field graphql.CollectedField, obj *ent.Image) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Image_updateAvailable(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.UpdateAvailable, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
+			return ec.marshalNBoolean2bool(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Image_updateAvailable(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Image", field, false, false, "Boolean")
+}
+
 func (ec *executionContext) _Image_size(ctx context.Context, field graphql.CollectedField, obj *ent.Image) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -12018,6 +13881,38 @@ func (ec *executionContext) fieldContext_Image_visibility(_ context.Context, fie
 	return graphql.NewScalarFieldContext("Image", field, false, false, "Visibility")
 }
 
+func (ec *executionContext) _Image_sharedWith(ctx context.Context, field graphql.CollectedField, obj *ent.Image) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Image_sharedWith(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.Image().SharedWith(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*ent.User) graphql.Marshaler {
+			return ec.marshalNUser2ᚕᚖgithubᚗcomᚋmlrideᚋmlrideᚋentᚐUserᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Image_sharedWith(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Image",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_User(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
 func (ec *executionContext) _Image_minCpu(ctx context.Context, field graphql.CollectedField, obj *ent.Image) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -12119,6 +14014,215 @@ func (ec *executionContext) fieldContext_Image_progress(_ context.Context, field
 	return fc, nil
 }
 
+func (ec *executionContext) _Image_queuePosition(ctx context.Context, field graphql.CollectedField, obj *ent.Image) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Image_queuePosition(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.Image().QueuePosition(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *int) graphql.Marshaler {
+			return ec.marshalOInt2ᚖint(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Image_queuePosition(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Image", field, true, true, "Int")
+}
+
+func (ec *executionContext) _Image_dockerfile(ctx context.Context, field graphql.CollectedField, obj *ent.Image) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Image_dockerfile(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.Image().Dockerfile(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOString2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Image_dockerfile(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Image", field, true, true, "String")
+}
+
+func (ec *executionContext) _Image_form(ctx context.Context, field graphql.CollectedField, obj *ent.Image) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Image_form(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.Image().Form(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *record.BuildForm) graphql.Marshaler {
+			return ec.marshalOBuildForm2ᚖgithubᚗcomᚋmlrideᚋmlrideᚋentᚋrecordᚐBuildForm(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Image_form(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Image",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_BuildForm(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Image_log(ctx context.Context, field graphql.CollectedField, obj *ent.Image) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Image_log(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Image().Log(ctx, obj, fc.Args["after"].(*int), fc.Args["first"].(*int))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*ent.ImageLine) graphql.Marshaler {
+			return ec.marshalNImageLogLine2ᚕᚖgithubᚗcomᚋmlrideᚋmlrideᚋentᚐImageLineᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Image_log(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Image",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_ImageLogLine(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Image_log_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Image_layers(ctx context.Context, field graphql.CollectedField, obj *ent.Image) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Image_layers(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Layers, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []record.Layer) graphql.Marshaler {
+			return ec.marshalNImageLayer2ᚕgithubᚗcomᚋmlrideᚋmlrideᚋentᚋrecordᚐLayerᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Image_layers(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Image",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_ImageLayer(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Image_containers(ctx context.Context, field graphql.CollectedField, obj *ent.Image) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Image_containers(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.Image().Containers(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*ent.Container) graphql.Marshaler {
+			return ec.marshalNContainer2ᚕᚖgithubᚗcomᚋmlrideᚋmlrideᚋentᚐContainerᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Image_containers(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Image",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Container(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Image_lastUsedAt(ctx context.Context, field graphql.CollectedField, obj *ent.Image) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Image_lastUsedAt(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.LastUsedAt, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *time.Time) graphql.Marshaler {
+			return ec.marshalOTime2ᚖtimeᚐTime(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Image_lastUsedAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Image", field, false, false, "Time")
+}
+
 func (ec *executionContext) _Image_owner(ctx context.Context, field graphql.CollectedField, obj *ent.Image) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -12172,6 +14276,144 @@ func (ec *executionContext) _Image_createdAt(ctx context.Context, field graphql.
 }
 func (ec *executionContext) fieldContext_Image_createdAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Image", field, false, false, "Time")
+}
+
+func (ec *executionContext) _ImageBase_name(ctx context.Context, field graphql.CollectedField, obj *ImageBase) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ImageBase_name(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Name, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ImageBase_name(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ImageBase", field, false, false, "String")
+}
+
+func (ec *executionContext) _ImageBase_title(ctx context.Context, field graphql.CollectedField, obj *ImageBase) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ImageBase_title(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Title, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ImageBase_title(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ImageBase", field, false, false, "String")
+}
+
+func (ec *executionContext) _ImageBase_description(ctx context.Context, field graphql.CollectedField, obj *ImageBase) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ImageBase_description(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Description, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ImageBase_description(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ImageBase", field, false, false, "String")
+}
+
+func (ec *executionContext) _ImageBase_reference(ctx context.Context, field graphql.CollectedField, obj *ImageBase) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ImageBase_reference(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Reference, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ImageBase_reference(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ImageBase", field, false, false, "String")
+}
+
+func (ec *executionContext) _ImageBase_size(ctx context.Context, field graphql.CollectedField, obj *ImageBase) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ImageBase_size(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Size, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v record.Bytes) graphql.Marshaler {
+			return ec.marshalNBytes2githubᚗcomᚋmlrideᚋmlrideᚋentᚋrecordᚐBytes(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ImageBase_size(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ImageBase", field, false, false, "Bytes")
+}
+
+func (ec *executionContext) _ImageBase_compilers(ctx context.Context, field graphql.CollectedField, obj *ImageBase) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ImageBase_compilers(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Compilers, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
+			return ec.marshalNBoolean2bool(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ImageBase_compilers(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ImageBase", field, false, false, "Boolean")
 }
 
 func (ec *executionContext) _ImageChange_kind(ctx context.Context, field graphql.CollectedField, obj *ImageChange) (ret graphql.Marshaler) {
@@ -12394,6 +14636,144 @@ func (ec *executionContext) fieldContext_ImageEdge_node(_ context.Context, field
 	return fc, nil
 }
 
+func (ec *executionContext) _ImageLayer_command(ctx context.Context, field graphql.CollectedField, obj *record.Layer) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ImageLayer_command(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Command, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ImageLayer_command(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ImageLayer", field, false, false, "String")
+}
+
+func (ec *executionContext) _ImageLayer_size(ctx context.Context, field graphql.CollectedField, obj *record.Layer) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ImageLayer_size(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Size, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v record.Bytes) graphql.Marshaler {
+			return ec.marshalNBytes2githubᚗcomᚋmlrideᚋmlrideᚋentᚋrecordᚐBytes(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ImageLayer_size(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ImageLayer", field, false, false, "Bytes")
+}
+
+func (ec *executionContext) _ImageLayer_createdAt(ctx context.Context, field graphql.CollectedField, obj *record.Layer) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ImageLayer_createdAt(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.CreatedAt, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v time.Time) graphql.Marshaler {
+			return ec.marshalNTime2timeᚐTime(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ImageLayer_createdAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ImageLayer", field, false, false, "Time")
+}
+
+func (ec *executionContext) _ImageLogLine_number(ctx context.Context, field graphql.CollectedField, obj *ent.ImageLine) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ImageLogLine_number(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Number, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ImageLogLine_number(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ImageLogLine", field, false, false, "Int")
+}
+
+func (ec *executionContext) _ImageLogLine_text(ctx context.Context, field graphql.CollectedField, obj *ent.ImageLine) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ImageLogLine_text(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Text, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ImageLogLine_text(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ImageLogLine", field, false, false, "String")
+}
+
+func (ec *executionContext) _ImageLogLine_at(ctx context.Context, field graphql.CollectedField, obj *ent.ImageLine) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ImageLogLine_at(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.At, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v time.Time) graphql.Marshaler {
+			return ec.marshalNTime2timeᚐTime(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ImageLogLine_at(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ImageLogLine", field, false, false, "Time")
+}
+
 func (ec *executionContext) _ImagePayload_image(ctx context.Context, field graphql.CollectedField, obj *ImagePayload) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -12424,6 +14804,190 @@ func (ec *executionContext) fieldContext_ImagePayload_image(_ context.Context, f
 		},
 	}
 	return fc, nil
+}
+
+func (ec *executionContext) _ImagePreset_name(ctx context.Context, field graphql.CollectedField, obj *ImagePreset) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ImagePreset_name(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Name, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ImagePreset_name(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ImagePreset", field, false, false, "String")
+}
+
+func (ec *executionContext) _ImagePreset_title(ctx context.Context, field graphql.CollectedField, obj *ImagePreset) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ImagePreset_title(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Title, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ImagePreset_title(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ImagePreset", field, false, false, "String")
+}
+
+func (ec *executionContext) _ImagePreset_description(ctx context.Context, field graphql.CollectedField, obj *ImagePreset) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ImagePreset_description(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Description, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ImagePreset_description(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ImagePreset", field, false, false, "String")
+}
+
+func (ec *executionContext) _ImagePreset_packages(ctx context.Context, field graphql.CollectedField, obj *ImagePreset) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ImagePreset_packages(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Packages, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []string) graphql.Marshaler {
+			return ec.marshalNString2ᚕstringᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ImagePreset_packages(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ImagePreset", field, false, false, "String")
+}
+
+func (ec *executionContext) _ImagePreset_systemPackages(ctx context.Context, field graphql.CollectedField, obj *ImagePreset) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ImagePreset_systemPackages(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.SystemPackages, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []string) graphql.Marshaler {
+			return ec.marshalNString2ᚕstringᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ImagePreset_systemPackages(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ImagePreset", field, false, false, "String")
+}
+
+func (ec *executionContext) _ImagePreset_minMemory(ctx context.Context, field graphql.CollectedField, obj *ImagePreset) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ImagePreset_minMemory(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.MinMemory, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v record.Bytes) graphql.Marshaler {
+			return ec.marshalNBytes2githubᚗcomᚋmlrideᚋmlrideᚋentᚋrecordᚐBytes(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ImagePreset_minMemory(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ImagePreset", field, false, false, "Bytes")
+}
+
+func (ec *executionContext) _ImagePreset_port(ctx context.Context, field graphql.CollectedField, obj *ImagePreset) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ImagePreset_port(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Port, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *int) graphql.Marshaler {
+			return ec.marshalOInt2ᚖint(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_ImagePreset_port(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ImagePreset", field, false, false, "Int")
+}
+
+func (ec *executionContext) _ImagePreset_large(ctx context.Context, field graphql.CollectedField, obj *ImagePreset) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ImagePreset_large(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Large, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
+			return ec.marshalNBoolean2bool(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ImagePreset_large(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ImagePreset", field, false, false, "Boolean")
 }
 
 func (ec *executionContext) _ImageProgress_currentBytes(ctx context.Context, field graphql.CollectedField, obj *ImageProgress) (ret graphql.Marshaler) {
@@ -12525,6 +15089,52 @@ func (ec *executionContext) fieldContext_ImageProgress_layers(_ context.Context,
 		},
 	}
 	return fc, nil
+}
+
+func (ec *executionContext) _ImageProgress_step(ctx context.Context, field graphql.CollectedField, obj *ImageProgress) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ImageProgress_step(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Step, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *int) graphql.Marshaler {
+			return ec.marshalOInt2ᚖint(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_ImageProgress_step(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ImageProgress", field, false, false, "Int")
+}
+
+func (ec *executionContext) _ImageProgress_steps(ctx context.Context, field graphql.CollectedField, obj *ImageProgress) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ImageProgress_steps(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Steps, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *int) graphql.Marshaler {
+			return ec.marshalOInt2ᚖint(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_ImageProgress_steps(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ImageProgress", field, false, false, "Int")
 }
 
 func (ec *executionContext) _ImportError_line(ctx context.Context, field graphql.CollectedField, obj *ImportError) (ret graphql.Marshaler) {
@@ -15178,6 +17788,316 @@ func (ec *executionContext) fieldContext_Mutation_pullImage(ctx context.Context,
 	return fc, nil
 }
 
+func (ec *executionContext) _Mutation_buildImage(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Mutation_buildImage(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().BuildImage(ctx, fc.Args["input"].(BuildImageInput))
+		},
+		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
+			directive0 := next
+
+			directive1 := func(ctx context.Context) (any, error) {
+				to, err := ec.unmarshalNAccess2githubᚗcomᚋmlrideᚋmlrideᚋgraphᚋgeneratedᚐAccess(ctx, "SIGNED_IN")
+				if err != nil {
+					var zeroVal *ImagePayload
+					return zeroVal, err
+				}
+				if ec.Directives.Access == nil {
+					var zeroVal *ImagePayload
+					return zeroVal, errors.New("directive access is not implemented")
+				}
+				return ec.Directives.Access(ctx, nil, directive0, to)
+			}
+
+			next = directive1
+			return next
+		},
+		func(ctx context.Context, selections ast.SelectionSet, v *ImagePayload) graphql.Marshaler {
+			return ec.marshalNImagePayload2ᚖgithubᚗcomᚋmlrideᚋmlrideᚋgraphᚋgeneratedᚐImagePayload(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Mutation_buildImage(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_ImagePayload(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Mutation_buildImage_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Mutation_commitContainer(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Mutation_commitContainer(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().CommitContainer(ctx, fc.Args["id"].(string), fc.Args["input"].(CommitContainerInput))
+		},
+		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
+			directive0 := next
+
+			directive1 := func(ctx context.Context) (any, error) {
+				to, err := ec.unmarshalNAccess2githubᚗcomᚋmlrideᚋmlrideᚋgraphᚋgeneratedᚐAccess(ctx, "SIGNED_IN")
+				if err != nil {
+					var zeroVal *ImagePayload
+					return zeroVal, err
+				}
+				if ec.Directives.Access == nil {
+					var zeroVal *ImagePayload
+					return zeroVal, errors.New("directive access is not implemented")
+				}
+				return ec.Directives.Access(ctx, nil, directive0, to)
+			}
+
+			next = directive1
+			return next
+		},
+		func(ctx context.Context, selections ast.SelectionSet, v *ImagePayload) graphql.Marshaler {
+			return ec.marshalNImagePayload2ᚖgithubᚗcomᚋmlrideᚋmlrideᚋgraphᚋgeneratedᚐImagePayload(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Mutation_commitContainer(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_ImagePayload(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Mutation_commitContainer_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Mutation_updateImage(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Mutation_updateImage(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().UpdateImage(ctx, fc.Args["id"].(string), fc.Args["input"].(UpdateImageInput))
+		},
+		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
+			directive0 := next
+
+			directive1 := func(ctx context.Context) (any, error) {
+				to, err := ec.unmarshalNAccess2githubᚗcomᚋmlrideᚋmlrideᚋgraphᚋgeneratedᚐAccess(ctx, "SIGNED_IN")
+				if err != nil {
+					var zeroVal *ImagePayload
+					return zeroVal, err
+				}
+				if ec.Directives.Access == nil {
+					var zeroVal *ImagePayload
+					return zeroVal, errors.New("directive access is not implemented")
+				}
+				return ec.Directives.Access(ctx, nil, directive0, to)
+			}
+
+			next = directive1
+			return next
+		},
+		func(ctx context.Context, selections ast.SelectionSet, v *ImagePayload) graphql.Marshaler {
+			return ec.marshalNImagePayload2ᚖgithubᚗcomᚋmlrideᚋmlrideᚋgraphᚋgeneratedᚐImagePayload(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Mutation_updateImage(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_ImagePayload(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Mutation_updateImage_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Mutation_refreshImage(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Mutation_refreshImage(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().RefreshImage(ctx, fc.Args["id"].(string))
+		},
+		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
+			directive0 := next
+
+			directive1 := func(ctx context.Context) (any, error) {
+				to, err := ec.unmarshalNAccess2githubᚗcomᚋmlrideᚋmlrideᚋgraphᚋgeneratedᚐAccess(ctx, "SIGNED_IN")
+				if err != nil {
+					var zeroVal *ImagePayload
+					return zeroVal, err
+				}
+				if ec.Directives.Access == nil {
+					var zeroVal *ImagePayload
+					return zeroVal, errors.New("directive access is not implemented")
+				}
+				return ec.Directives.Access(ctx, nil, directive0, to)
+			}
+
+			next = directive1
+			return next
+		},
+		func(ctx context.Context, selections ast.SelectionSet, v *ImagePayload) graphql.Marshaler {
+			return ec.marshalNImagePayload2ᚖgithubᚗcomᚋmlrideᚋmlrideᚋgraphᚋgeneratedᚐImagePayload(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Mutation_refreshImage(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_ImagePayload(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Mutation_refreshImage_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Mutation_pruneImages(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Mutation_pruneImages(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().PruneImages(ctx, fc.Args["dryRun"].(*bool))
+		},
+		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
+			directive0 := next
+
+			directive1 := func(ctx context.Context) (any, error) {
+				to, err := ec.unmarshalNAccess2githubᚗcomᚋmlrideᚋmlrideᚋgraphᚋgeneratedᚐAccess(ctx, "ADMIN")
+				if err != nil {
+					var zeroVal *PruneImagesPayload
+					return zeroVal, err
+				}
+				if ec.Directives.Access == nil {
+					var zeroVal *PruneImagesPayload
+					return zeroVal, errors.New("directive access is not implemented")
+				}
+				return ec.Directives.Access(ctx, nil, directive0, to)
+			}
+
+			next = directive1
+			return next
+		},
+		func(ctx context.Context, selections ast.SelectionSet, v *PruneImagesPayload) graphql.Marshaler {
+			return ec.marshalNPruneImagesPayload2ᚖgithubᚗcomᚋmlrideᚋmlrideᚋgraphᚋgeneratedᚐPruneImagesPayload(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Mutation_pruneImages(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_PruneImagesPayload(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Mutation_pruneImages_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
 func (ec *executionContext) _Mutation_cancelImage(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -16170,6 +19090,130 @@ func (ec *executionContext) fieldContext_Mutation_removeContainer(ctx context.Co
 	return fc, nil
 }
 
+func (ec *executionContext) _Mutation_closeTerminal(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Mutation_closeTerminal(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().CloseTerminal(ctx, fc.Args["id"].(string), fc.Args["name"].(string))
+		},
+		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
+			directive0 := next
+
+			directive1 := func(ctx context.Context) (any, error) {
+				to, err := ec.unmarshalNAccess2githubᚗcomᚋmlrideᚋmlrideᚋgraphᚋgeneratedᚐAccess(ctx, "SIGNED_IN")
+				if err != nil {
+					var zeroVal *ContainerPayload
+					return zeroVal, err
+				}
+				if ec.Directives.Access == nil {
+					var zeroVal *ContainerPayload
+					return zeroVal, errors.New("directive access is not implemented")
+				}
+				return ec.Directives.Access(ctx, nil, directive0, to)
+			}
+
+			next = directive1
+			return next
+		},
+		func(ctx context.Context, selections ast.SelectionSet, v *ContainerPayload) graphql.Marshaler {
+			return ec.marshalNContainerPayload2ᚖgithubᚗcomᚋmlrideᚋmlrideᚋgraphᚋgeneratedᚐContainerPayload(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Mutation_closeTerminal(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_ContainerPayload(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Mutation_closeTerminal_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Mutation_openJupyter(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Mutation_openJupyter(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().OpenJupyter(ctx, fc.Args["id"].(string))
+		},
+		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
+			directive0 := next
+
+			directive1 := func(ctx context.Context) (any, error) {
+				to, err := ec.unmarshalNAccess2githubᚗcomᚋmlrideᚋmlrideᚋgraphᚋgeneratedᚐAccess(ctx, "SIGNED_IN")
+				if err != nil {
+					var zeroVal *OpenJupyterPayload
+					return zeroVal, err
+				}
+				if ec.Directives.Access == nil {
+					var zeroVal *OpenJupyterPayload
+					return zeroVal, errors.New("directive access is not implemented")
+				}
+				return ec.Directives.Access(ctx, nil, directive0, to)
+			}
+
+			next = directive1
+			return next
+		},
+		func(ctx context.Context, selections ast.SelectionSet, v *OpenJupyterPayload) graphql.Marshaler {
+			return ec.marshalNOpenJupyterPayload2ᚖgithubᚗcomᚋmlrideᚋmlrideᚋgraphᚋgeneratedᚐOpenJupyterPayload(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Mutation_openJupyter(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_OpenJupyterPayload(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Mutation_openJupyter_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
 func (ec *executionContext) _Mutation_startContainers(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -16356,6 +19400,61 @@ func (ec *executionContext) fieldContext_Mutation_removeContainers(ctx context.C
 	return fc, nil
 }
 
+func (ec *executionContext) _OpenJupyterPayload_url(ctx context.Context, field graphql.CollectedField, obj *OpenJupyterPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_OpenJupyterPayload_url(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.URL, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_OpenJupyterPayload_url(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("OpenJupyterPayload", field, false, false, "String")
+}
+
+func (ec *executionContext) _OpenJupyterPayload_container(ctx context.Context, field graphql.CollectedField, obj *OpenJupyterPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_OpenJupyterPayload_container(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Container, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ent.Container) graphql.Marshaler {
+			return ec.marshalNContainer2ᚖgithubᚗcomᚋmlrideᚋmlrideᚋentᚐContainer(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_OpenJupyterPayload_container(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "OpenJupyterPayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Container(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
 func (ec *executionContext) _PageInfo_hasNextPage(ctx context.Context, field graphql.CollectedField, obj *PageInfo) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -16446,6 +19545,286 @@ func (ec *executionContext) _PageInfo_endCursor(ctx context.Context, field graph
 }
 func (ec *executionContext) fieldContext_PageInfo_endCursor(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("PageInfo", field, false, false, "Cursor")
+}
+
+func (ec *executionContext) _PersonUse_user(ctx context.Context, field graphql.CollectedField, obj *PersonUse) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PersonUse_user(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.User, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ent.User) graphql.Marshaler {
+			return ec.marshalOUser2ᚖgithubᚗcomᚋmlrideᚋmlrideᚋentᚐUser(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_PersonUse_user(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "PersonUse",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_User(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _PersonUse_running(ctx context.Context, field graphql.CollectedField, obj *PersonUse) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PersonUse_running(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Running, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_PersonUse_running(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PersonUse", field, false, false, "Int")
+}
+
+func (ec *executionContext) _PersonUse_reserved(ctx context.Context, field graphql.CollectedField, obj *PersonUse) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PersonUse_reserved(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Reserved, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ResourceAmounts) graphql.Marshaler {
+			return ec.marshalNResourceAmounts2ᚖgithubᚗcomᚋmlrideᚋmlrideᚋgraphᚋgeneratedᚐResourceAmounts(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_PersonUse_reserved(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "PersonUse",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_ResourceAmounts(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _PersonUse_usedCpu(ctx context.Context, field graphql.CollectedField, obj *PersonUse) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PersonUse_usedCpu(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.UsedCPU, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v float64) graphql.Marshaler {
+			return ec.marshalNFloat2float64(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_PersonUse_usedCpu(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PersonUse", field, false, false, "Float")
+}
+
+func (ec *executionContext) _PersonUse_usedMemory(ctx context.Context, field graphql.CollectedField, obj *PersonUse) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PersonUse_usedMemory(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.UsedMemory, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v record.Bytes) graphql.Marshaler {
+			return ec.marshalNBytes2githubᚗcomᚋmlrideᚋmlrideᚋentᚋrecordᚐBytes(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_PersonUse_usedMemory(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PersonUse", field, false, false, "Bytes")
+}
+
+func (ec *executionContext) _Port_name(ctx context.Context, field graphql.CollectedField, obj *Port) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Port_name(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Name, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Port_name(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Port", field, false, false, "String")
+}
+
+func (ec *executionContext) _Port_port(ctx context.Context, field graphql.CollectedField, obj *Port) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Port_port(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Port, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Port_port(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Port", field, false, false, "Int")
+}
+
+func (ec *executionContext) _Port_url(ctx context.Context, field graphql.CollectedField, obj *Port) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Port_url(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.URL, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Port_url(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Port", field, false, false, "String")
+}
+
+func (ec *executionContext) _PruneImagesPayload_images(ctx context.Context, field graphql.CollectedField, obj *PruneImagesPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PruneImagesPayload_images(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Images, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*ent.Image) graphql.Marshaler {
+			return ec.marshalNImage2ᚕᚖgithubᚗcomᚋmlrideᚋmlrideᚋentᚐImageᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_PruneImagesPayload_images(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "PruneImagesPayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Image(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _PruneImagesPayload_untagged(ctx context.Context, field graphql.CollectedField, obj *PruneImagesPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PruneImagesPayload_untagged(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Untagged, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_PruneImagesPayload_untagged(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PruneImagesPayload", field, false, false, "Int")
+}
+
+func (ec *executionContext) _PruneImagesPayload_bytes(ctx context.Context, field graphql.CollectedField, obj *PruneImagesPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PruneImagesPayload_bytes(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Bytes, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v record.Bytes) graphql.Marshaler {
+			return ec.marshalNBytes2githubᚗcomᚋmlrideᚋmlrideᚋentᚋrecordᚐBytes(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_PruneImagesPayload_bytes(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PruneImagesPayload", field, false, false, "Bytes")
 }
 
 func (ec *executionContext) _Query_node(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
@@ -17152,6 +20531,168 @@ func (ec *executionContext) fieldContext_Query_imageCatalogue(_ context.Context,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 			return ec.childFields_CatalogueEntry(ctx, field)
 		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Query_imageBases(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Query_imageBases(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.Query().ImageBases(ctx)
+		},
+		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
+			directive0 := next
+
+			directive1 := func(ctx context.Context) (any, error) {
+				to, err := ec.unmarshalNAccess2githubᚗcomᚋmlrideᚋmlrideᚋgraphᚋgeneratedᚐAccess(ctx, "SIGNED_IN")
+				if err != nil {
+					var zeroVal []*ImageBase
+					return zeroVal, err
+				}
+				if ec.Directives.Access == nil {
+					var zeroVal []*ImageBase
+					return zeroVal, errors.New("directive access is not implemented")
+				}
+				return ec.Directives.Access(ctx, nil, directive0, to)
+			}
+
+			next = directive1
+			return next
+		},
+		func(ctx context.Context, selections ast.SelectionSet, v []*ImageBase) graphql.Marshaler {
+			return ec.marshalNImageBase2ᚕᚖgithubᚗcomᚋmlrideᚋmlrideᚋgraphᚋgeneratedᚐImageBaseᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Query_imageBases(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Query",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_ImageBase(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Query_imagePresets(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Query_imagePresets(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.Query().ImagePresets(ctx)
+		},
+		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
+			directive0 := next
+
+			directive1 := func(ctx context.Context) (any, error) {
+				to, err := ec.unmarshalNAccess2githubᚗcomᚋmlrideᚋmlrideᚋgraphᚋgeneratedᚐAccess(ctx, "SIGNED_IN")
+				if err != nil {
+					var zeroVal []*ImagePreset
+					return zeroVal, err
+				}
+				if ec.Directives.Access == nil {
+					var zeroVal []*ImagePreset
+					return zeroVal, errors.New("directive access is not implemented")
+				}
+				return ec.Directives.Access(ctx, nil, directive0, to)
+			}
+
+			next = directive1
+			return next
+		},
+		func(ctx context.Context, selections ast.SelectionSet, v []*ImagePreset) graphql.Marshaler {
+			return ec.marshalNImagePreset2ᚕᚖgithubᚗcomᚋmlrideᚋmlrideᚋgraphᚋgeneratedᚐImagePresetᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Query_imagePresets(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Query",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_ImagePreset(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Query_previewDockerfile(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Query_previewDockerfile(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Query().PreviewDockerfile(ctx, fc.Args["input"].(BuildImageInput))
+		},
+		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
+			directive0 := next
+
+			directive1 := func(ctx context.Context) (any, error) {
+				to, err := ec.unmarshalNAccess2githubᚗcomᚋmlrideᚋmlrideᚋgraphᚋgeneratedᚐAccess(ctx, "SIGNED_IN")
+				if err != nil {
+					var zeroVal string
+					return zeroVal, err
+				}
+				if ec.Directives.Access == nil {
+					var zeroVal string
+					return zeroVal, errors.New("directive access is not implemented")
+				}
+				return ec.Directives.Access(ctx, nil, directive0, to)
+			}
+
+			next = directive1
+			return next
+		},
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Query_previewDockerfile(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Query",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return nil, errors.New("field of type String does not have child fields")
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Query_previewDockerfile_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
 	}
 	return fc, nil
 }
@@ -18520,6 +22061,29 @@ func (ec *executionContext) fieldContext_ServerInfo_maxIdleTimeout(_ context.Con
 	return graphql.NewScalarFieldContext("ServerInfo", field, false, false, "Duration")
 }
 
+func (ec *executionContext) _ServerInfo_appsShareOrigin(ctx context.Context, field graphql.CollectedField, obj *ServerInfo) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ServerInfo_appsShareOrigin(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.AppsShareOrigin, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
+			return ec.marshalNBoolean2bool(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ServerInfo_appsShareOrigin(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ServerInfo", field, false, false, "Boolean")
+}
+
 func (ec *executionContext) _ServerInfo_time(ctx context.Context, field graphql.CollectedField, obj *ServerInfo) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -19037,6 +22601,68 @@ func (ec *executionContext) fieldContext_Subscription_imageChanged(ctx context.C
 	return fc, nil
 }
 
+func (ec *executionContext) _Subscription_imageLog(ctx context.Context, field graphql.CollectedField) (ret func(ctx context.Context) graphql.Marshaler) {
+	return graphql.ResolveFieldStream(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Subscription_imageLog(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Subscription().ImageLog(ctx, fc.Args["id"].(string), fc.Args["after"].(*int))
+		},
+		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
+			directive0 := next
+
+			directive1 := func(ctx context.Context) (any, error) {
+				to, err := ec.unmarshalNAccess2githubᚗcomᚋmlrideᚋmlrideᚋgraphᚋgeneratedᚐAccess(ctx, "SIGNED_IN")
+				if err != nil {
+					var zeroVal *ent.ImageLine
+					return zeroVal, err
+				}
+				if ec.Directives.Access == nil {
+					var zeroVal *ent.ImageLine
+					return zeroVal, errors.New("directive access is not implemented")
+				}
+				return ec.Directives.Access(ctx, nil, directive0, to)
+			}
+
+			next = directive1
+			return next
+		},
+		func(ctx context.Context, selections ast.SelectionSet, v *ent.ImageLine) graphql.Marshaler {
+			return ec.marshalNImageLogLine2ᚖgithubᚗcomᚋmlrideᚋmlrideᚋentᚐImageLine(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Subscription_imageLog(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Subscription",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_ImageLogLine(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Subscription_imageLog_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
 func (ec *executionContext) _Subscription_usageChanged(ctx context.Context, field graphql.CollectedField) (ret func(ctx context.Context) graphql.Marshaler) {
 	return graphql.ResolveFieldStream(
 		ctx,
@@ -19291,6 +22917,61 @@ func (ec *executionContext) fieldContext_System_usedMemory(_ context.Context, fi
 	return graphql.NewScalarFieldContext("System", field, false, false, "Bytes")
 }
 
+func (ec *executionContext) _System_usedCpu(ctx context.Context, field graphql.CollectedField, obj *System) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_System_usedCpu(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.UsedCPU, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v float64) graphql.Marshaler {
+			return ec.marshalNFloat2float64(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_System_usedCpu(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("System", field, false, false, "Float")
+}
+
+func (ec *executionContext) _System_people(ctx context.Context, field graphql.CollectedField, obj *System) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_System_people(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.People, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*PersonUse) graphql.Marshaler {
+			return ec.marshalNPersonUse2ᚕᚖgithubᚗcomᚋmlrideᚋmlrideᚋgraphᚋgeneratedᚐPersonUseᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_System_people(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "System",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_PersonUse(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
 func (ec *executionContext) _System_users(ctx context.Context, field graphql.CollectedField, obj *System) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -19438,6 +23119,29 @@ func (ec *executionContext) fieldContext_System_engineDiskFree(_ context.Context
 	return graphql.NewScalarFieldContext("System", field, false, false, "Bytes")
 }
 
+func (ec *executionContext) _System_diskReclaimable(ctx context.Context, field graphql.CollectedField, obj *System) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_System_diskReclaimable(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.DiskReclaimable, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v record.Bytes) graphql.Marshaler {
+			return ec.marshalNBytes2githubᚗcomᚋmlrideᚋmlrideᚋentᚋrecordᚐBytes(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_System_diskReclaimable(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("System", field, false, false, "Bytes")
+}
+
 func (ec *executionContext) _System_diskReserve(ctx context.Context, field graphql.CollectedField, obj *System) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -19546,6 +23250,121 @@ func (ec *executionContext) fieldContext_System_hostProtection(_ context.Context
 		},
 	}
 	return fc, nil
+}
+
+func (ec *executionContext) _Terminal_name(ctx context.Context, field graphql.CollectedField, obj *gateway.Terminal) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Terminal_name(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Name, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Terminal_name(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Terminal", field, false, false, "String")
+}
+
+func (ec *executionContext) _Terminal_command(ctx context.Context, field graphql.CollectedField, obj *gateway.Terminal) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Terminal_command(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Command, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Terminal_command(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Terminal", field, false, false, "String")
+}
+
+func (ec *executionContext) _Terminal_openedAt(ctx context.Context, field graphql.CollectedField, obj *gateway.Terminal) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Terminal_openedAt(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.OpenedAt, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v time.Time) graphql.Marshaler {
+			return ec.marshalNTime2timeᚐTime(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Terminal_openedAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Terminal", field, false, false, "Time")
+}
+
+func (ec *executionContext) _Terminal_lastActivityAt(ctx context.Context, field graphql.CollectedField, obj *gateway.Terminal) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Terminal_lastActivityAt(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.LastActivityAt, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v time.Time) graphql.Marshaler {
+			return ec.marshalNTime2timeᚐTime(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Terminal_lastActivityAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Terminal", field, false, false, "Time")
+}
+
+func (ec *executionContext) _Terminal_connections(ctx context.Context, field graphql.CollectedField, obj *gateway.Terminal) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Terminal_connections(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Connections, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Terminal_connections(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Terminal", field, false, false, "Int")
 }
 
 func (ec *executionContext) _Usage_containers(ctx context.Context, field graphql.CollectedField, obj *Usage) (ret graphql.Marshaler) {
@@ -22038,6 +25857,104 @@ func UnmarshalAuditFilter(ctx context.Context, raw any) (AuditFilter, error) {
 	return out, err
 }
 
+func (ec *executionContext) unmarshalInputBuildImageInput(ctx context.Context, obj any) (BuildImageInput, error) {
+	var it BuildImageInput
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"name", "dockerfile", "base", "preset", "packages", "systemPackages", "minCpu", "minMemory", "minGpu"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "name":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("name"))
+			data, err := ec.unmarshalNString2string(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Name = data
+		case "dockerfile":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("dockerfile"))
+			data, err := ec.unmarshalOString2ᚖstring(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Dockerfile = data
+		case "base":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("base"))
+			data, err := ec.unmarshalOString2ᚖstring(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Base = data
+		case "preset":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("preset"))
+			data, err := ec.unmarshalOString2ᚖstring(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Preset = data
+		case "packages":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("packages"))
+			data, err := ec.unmarshalOString2ᚕstringᚄ(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Packages = data
+		case "systemPackages":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("systemPackages"))
+			data, err := ec.unmarshalOString2ᚕstringᚄ(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.SystemPackages = data
+		case "minCpu":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("minCpu"))
+			data, err := ec.unmarshalOFloat2ᚖfloat64(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.MinCPU = data
+		case "minMemory":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("minMemory"))
+			data, err := ec.unmarshalOBytes2ᚖgithubᚗcomᚋmlrideᚋmlrideᚋentᚋrecordᚐBytes(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.MinMemory = data
+		case "minGpu":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("minGpu"))
+			data, err := ec.unmarshalOInt2ᚖint(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.MinGpu = data
+		}
+	}
+	return it, nil
+}
+
+// UnmarshalBuildImageInput unmarshals raw into the BuildImageInput input type, using the
+// unmarshaler bound to ctx's request. Call it from a resolver to decode an input
+// object that was not passed as a field argument.
+//
+// ctx must come from a gqlgen request; outside one there is no unmarshaler to use
+// and the returned error says so.
+func UnmarshalBuildImageInput(ctx context.Context, raw any) (BuildImageInput, error) {
+	var out BuildImageInput
+	err := graphql.UnmarshalNamedInputFromContext(ctx, "BuildImageInput", raw, &out)
+	return out, err
+}
+
 func (ec *executionContext) unmarshalInputChangePasswordInput(ctx context.Context, obj any) (ChangePasswordInput, error) {
 	var it ChangePasswordInput
 	if obj == nil {
@@ -22084,6 +26001,48 @@ func (ec *executionContext) unmarshalInputChangePasswordInput(ctx context.Contex
 func UnmarshalChangePasswordInput(ctx context.Context, raw any) (ChangePasswordInput, error) {
 	var out ChangePasswordInput
 	err := graphql.UnmarshalNamedInputFromContext(ctx, "ChangePasswordInput", raw, &out)
+	return out, err
+}
+
+func (ec *executionContext) unmarshalInputCommitContainerInput(ctx context.Context, obj any) (CommitContainerInput, error) {
+	var it CommitContainerInput
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"name"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "name":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("name"))
+			data, err := ec.unmarshalNString2string(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Name = data
+		}
+	}
+	return it, nil
+}
+
+// UnmarshalCommitContainerInput unmarshals raw into the CommitContainerInput input type, using the
+// unmarshaler bound to ctx's request. Call it from a resolver to decode an input
+// object that was not passed as a field argument.
+//
+// ctx must come from a gqlgen request; outside one there is no unmarshaler to use
+// and the returned error says so.
+func UnmarshalCommitContainerInput(ctx context.Context, raw any) (CommitContainerInput, error) {
+	var out CommitContainerInput
+	err := graphql.UnmarshalNamedInputFromContext(ctx, "CommitContainerInput", raw, &out)
 	return out, err
 }
 
@@ -22298,7 +26257,7 @@ func (ec *executionContext) unmarshalInputCreateContainerInput(ctx context.Conte
 		asMap["whenFull"] = "REFUSE"
 	}
 
-	fieldsInOrder := [...]string{"name", "imageId", "cpuLimit", "memoryLimit", "gpuLimit", "command", "environment", "volumes", "workspace", "restartPolicy", "idleTimeout", "start", "whenFull", "idempotencyKey"}
+	fieldsInOrder := [...]string{"name", "imageId", "cpuLimit", "memoryLimit", "gpuLimit", "command", "environment", "ports", "volumes", "workspace", "restartPolicy", "idleTimeout", "start", "whenFull", "idempotencyKey"}
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
 		if !ok {
@@ -22354,6 +26313,13 @@ func (ec *executionContext) unmarshalInputCreateContainerInput(ctx context.Conte
 				return it, err
 			}
 			it.Environment = data
+		case "ports":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("ports"))
+			data, err := ec.unmarshalOPortInput2ᚕᚖgithubᚗcomᚋmlrideᚋmlrideᚋgraphᚋgeneratedᚐPortInputᚄ(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Ports = data
 		case "volumes":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("volumes"))
 			data, err := ec.unmarshalOVolumeMountInput2ᚕᚖgithubᚗcomᚋmlrideᚋmlrideᚋgraphᚋgeneratedᚐVolumeMountInputᚄ(ctx, v)
@@ -22670,7 +26636,7 @@ func (ec *executionContext) unmarshalInputImageFilter(ctx context.Context, obj a
 		asMap[k] = v
 	}
 
-	fieldsInOrder := [...]string{"referenceContains", "status", "source", "visibility", "ownerId"}
+	fieldsInOrder := [...]string{"referenceContains", "status", "source", "visibility", "ownerId", "sharedWithMe"}
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
 		if !ok {
@@ -22712,6 +26678,13 @@ func (ec *executionContext) unmarshalInputImageFilter(ctx context.Context, obj a
 				return it, err
 			}
 			it.OwnerID = data
+		case "sharedWithMe":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("sharedWithMe"))
+			data, err := ec.unmarshalOBoolean2ᚖbool(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.SharedWithMe = data
 		}
 	}
 	return it, nil
@@ -22877,6 +26850,55 @@ func (ec *executionContext) unmarshalInputLoginInput(ctx context.Context, obj an
 func UnmarshalLoginInput(ctx context.Context, raw any) (LoginInput, error) {
 	var out LoginInput
 	err := graphql.UnmarshalNamedInputFromContext(ctx, "LoginInput", raw, &out)
+	return out, err
+}
+
+func (ec *executionContext) unmarshalInputPortInput(ctx context.Context, obj any) (PortInput, error) {
+	var it PortInput
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"name", "port"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "name":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("name"))
+			data, err := ec.unmarshalNString2string(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Name = data
+		case "port":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("port"))
+			data, err := ec.unmarshalNInt2int(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Port = data
+		}
+	}
+	return it, nil
+}
+
+// UnmarshalPortInput unmarshals raw into the PortInput input type, using the
+// unmarshaler bound to ctx's request. Call it from a resolver to decode an input
+// object that was not passed as a field argument.
+//
+// ctx must come from a gqlgen request; outside one there is no unmarshaler to use
+// and the returned error says so.
+func UnmarshalPortInput(ctx context.Context, raw any) (PortInput, error) {
+	var out PortInput
+	err := graphql.UnmarshalNamedInputFromContext(ctx, "PortInput", raw, &out)
 	return out, err
 }
 
@@ -23168,7 +27190,7 @@ func (ec *executionContext) unmarshalInputUpdateContainerInput(ctx context.Conte
 		asMap[k] = v
 	}
 
-	fieldsInOrder := [...]string{"name", "cpuLimit", "memoryLimit", "idleTimeout", "restartPolicy"}
+	fieldsInOrder := [...]string{"name", "cpuLimit", "memoryLimit", "idleTimeout", "restartPolicy", "ports"}
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
 		if !ok {
@@ -23210,6 +27232,13 @@ func (ec *executionContext) unmarshalInputUpdateContainerInput(ctx context.Conte
 				return it, err
 			}
 			it.RestartPolicy = data
+		case "ports":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("ports"))
+			data, err := ec.unmarshalOPortInput2ᚕᚖgithubᚗcomᚋmlrideᚋmlrideᚋgraphᚋgeneratedᚐPortInputᚄ(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Ports = data
 		}
 	}
 	return it, nil
@@ -23224,6 +27253,83 @@ func (ec *executionContext) unmarshalInputUpdateContainerInput(ctx context.Conte
 func UnmarshalUpdateContainerInput(ctx context.Context, raw any) (UpdateContainerInput, error) {
 	var out UpdateContainerInput
 	err := graphql.UnmarshalNamedInputFromContext(ctx, "UpdateContainerInput", raw, &out)
+	return out, err
+}
+
+func (ec *executionContext) unmarshalInputUpdateImageInput(ctx context.Context, obj any) (UpdateImageInput, error) {
+	var it UpdateImageInput
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"visibility", "minCpu", "minMemory", "minGpu", "sharedWithIds", "sharedWithUsernames"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "visibility":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("visibility"))
+			data, err := ec.unmarshalOVisibility2ᚖgithubᚗcomᚋmlrideᚋmlrideᚋentᚋimageᚐVisibility(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Visibility = data
+		case "minCpu":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("minCpu"))
+			data, err := ec.unmarshalOFloat2ᚖfloat64(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.MinCPU = data
+		case "minMemory":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("minMemory"))
+			data, err := ec.unmarshalOBytes2ᚖgithubᚗcomᚋmlrideᚋmlrideᚋentᚋrecordᚐBytes(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.MinMemory = data
+		case "minGpu":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("minGpu"))
+			data, err := ec.unmarshalOInt2ᚖint(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.MinGpu = data
+		case "sharedWithIds":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("sharedWithIds"))
+			data, err := ec.unmarshalOID2ᚕstringᚄ(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.SharedWithIds = data
+		case "sharedWithUsernames":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("sharedWithUsernames"))
+			data, err := ec.unmarshalOString2ᚕstringᚄ(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.SharedWithUsernames = data
+		}
+	}
+	return it, nil
+}
+
+// UnmarshalUpdateImageInput unmarshals raw into the UpdateImageInput input type, using the
+// unmarshaler bound to ctx's request. Call it from a resolver to decode an input
+// object that was not passed as a field argument.
+//
+// ctx must come from a gqlgen request; outside one there is no unmarshaler to use
+// and the returned error says so.
+func UnmarshalUpdateImageInput(ctx context.Context, raw any) (UpdateImageInput, error) {
+	var out UpdateImageInput
+	err := graphql.UnmarshalNamedInputFromContext(ctx, "UpdateImageInput", raw, &out)
 	return out, err
 }
 
@@ -24041,6 +28147,54 @@ func (ec *executionContext) _AuditEventEdge(ctx context.Context, sel ast.Selecti
 	return out
 }
 
+var buildFormImplementors = []string{"BuildForm"}
+
+func (ec *executionContext) _BuildForm(ctx context.Context, sel ast.SelectionSet, obj *record.BuildForm) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, buildFormImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("BuildForm")
+		case "base":
+			out.Values[i] = ec._BuildForm_base(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "preset":
+			out.Values[i] = ec._BuildForm_preset(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "packages":
+			out.Values[i] = ec._BuildForm_packages(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "systemPackages":
+			out.Values[i] = ec._BuildForm_systemPackages(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
 var catalogueEntryImplementors = []string{"CatalogueEntry"}
 
 func (ec *executionContext) _CatalogueEntry(ctx context.Context, sel ast.SelectionSet, obj *CatalogueEntry) graphql.Marshaler {
@@ -24193,11 +28347,23 @@ func (ec *executionContext) _Container(ctx context.Context, sel ast.SelectionSet
 			if out.Values[i] == graphql.Null {
 				atomic.AddUint32(&out.Invalids, 1)
 			}
+		case "ports":
+			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
+				true, true,
+				func(ctx context.Context) graphql.Marshaler {
+					return ec._Container_ports(ctx, field, obj)
+				})
 		case "volumes":
 			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
 				true, true,
 				func(ctx context.Context) graphql.Marshaler {
 					return ec._Container_volumes(ctx, field, obj)
+				})
+		case "terminals":
+			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
+				true, true,
+				func(ctx context.Context) graphql.Marshaler {
+					return ec._Container_terminals(ctx, field, obj)
 				})
 		case "diskUsed":
 			out.Values[i] = ec._Container_diskUsed(ctx, field, obj)
@@ -24264,6 +28430,18 @@ func (ec *executionContext) _Container(ctx context.Context, sel ast.SelectionSet
 				true, false,
 				func(ctx context.Context) graphql.Marshaler {
 					return ec._Container_stats(ctx, field, obj)
+				})
+		case "statsSource":
+			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
+				true, false,
+				func(ctx context.Context) graphql.Marshaler {
+					return ec._Container_statsSource(ctx, field, obj)
+				})
+		case "statsHistory":
+			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
+				true, true,
+				func(ctx context.Context) graphql.Marshaler {
+					return ec._Container_statsHistory(ctx, field, obj)
 				})
 		case "logs":
 			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
@@ -24666,6 +28844,21 @@ func (ec *executionContext) _ContainerStats(ctx context.Context, sel ast.Selecti
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
+		case "gpus":
+			out.Values[i] = ec._ContainerStats_gpus(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "cpuPercentMax":
+			out.Values[i] = ec._ContainerStats_cpuPercentMax(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "memoryUsageMax":
+			out.Values[i] = ec._ContainerStats_memoryUsageMax(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
 		default:
 			panic("unknown field " + strconv.Quote(field.Name))
 		}
@@ -24948,6 +29141,54 @@ func (ec *executionContext) _GpuDevice(ctx context.Context, sel ast.SelectionSet
 	return out
 }
 
+var gpuStatsImplementors = []string{"GpuStats"}
+
+func (ec *executionContext) _GpuStats(ctx context.Context, sel ast.SelectionSet, obj *GpuStats) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, gpuStatsImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("GpuStats")
+		case "device":
+			out.Values[i] = ec._GpuStats_device(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "utilisation":
+			out.Values[i] = ec._GpuStats_utilisation(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "memoryUsed":
+			out.Values[i] = ec._GpuStats_memoryUsed(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "memoryTotal":
+			out.Values[i] = ec._GpuStats_memoryTotal(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
 var hostProtectionImplementors = []string{"HostProtection"}
 
 func (ec *executionContext) _HostProtection(ctx context.Context, sel ast.SelectionSet, obj *HostProtection) graphql.Marshaler {
@@ -25027,6 +29268,11 @@ func (ec *executionContext) _Image(ctx context.Context, sel ast.SelectionSet, ob
 			if out.Values[i] == graphql.RequiredNull {
 				atomic.AddUint32(&out.Invalids, 1)
 			}
+		case "updateAvailable":
+			out.Values[i] = ec._Image_updateAvailable(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
 		case "size":
 			out.Values[i] = ec._Image_size(ctx, field, obj)
 			if out.Values[i] == graphql.RequiredNull {
@@ -25052,6 +29298,12 @@ func (ec *executionContext) _Image(ctx context.Context, sel ast.SelectionSet, ob
 			if out.Values[i] == graphql.Null {
 				atomic.AddUint32(&out.Invalids, 1)
 			}
+		case "sharedWith":
+			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
+				true, true,
+				func(ctx context.Context) graphql.Marshaler {
+					return ec._Image_sharedWith(ctx, field, obj)
+				})
 		case "minCpu":
 			out.Values[i] = ec._Image_minCpu(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
@@ -25073,6 +29325,46 @@ func (ec *executionContext) _Image(ctx context.Context, sel ast.SelectionSet, ob
 				func(ctx context.Context) graphql.Marshaler {
 					return ec._Image_progress(ctx, field, obj)
 				})
+		case "queuePosition":
+			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
+				true, false,
+				func(ctx context.Context) graphql.Marshaler {
+					return ec._Image_queuePosition(ctx, field, obj)
+				})
+		case "dockerfile":
+			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
+				true, false,
+				func(ctx context.Context) graphql.Marshaler {
+					return ec._Image_dockerfile(ctx, field, obj)
+				})
+		case "form":
+			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
+				true, false,
+				func(ctx context.Context) graphql.Marshaler {
+					return ec._Image_form(ctx, field, obj)
+				})
+		case "log":
+			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
+				true, true,
+				func(ctx context.Context) graphql.Marshaler {
+					return ec._Image_log(ctx, field, obj)
+				})
+		case "layers":
+			out.Values[i] = ec._Image_layers(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "containers":
+			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
+				true, true,
+				func(ctx context.Context) graphql.Marshaler {
+					return ec._Image_containers(ctx, field, obj)
+				})
+		case "lastUsedAt":
+			out.Values[i] = ec._Image_lastUsedAt(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
 		case "owner":
 			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
 				true, false,
@@ -25083,6 +29375,64 @@ func (ec *executionContext) _Image(ctx context.Context, sel ast.SelectionSet, ob
 			out.Values[i] = ec._Image_createdAt(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
 				atomic.AddUint32(&out.Invalids, 1)
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
+var imageBaseImplementors = []string{"ImageBase"}
+
+func (ec *executionContext) _ImageBase(ctx context.Context, sel ast.SelectionSet, obj *ImageBase) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, imageBaseImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("ImageBase")
+		case "name":
+			out.Values[i] = ec._ImageBase_name(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "title":
+			out.Values[i] = ec._ImageBase_title(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "description":
+			out.Values[i] = ec._ImageBase_description(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "reference":
+			out.Values[i] = ec._ImageBase_reference(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "size":
+			out.Values[i] = ec._ImageBase_size(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "compilers":
+			out.Values[i] = ec._ImageBase_compilers(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
 			}
 		default:
 			panic("unknown field " + strconv.Quote(field.Name))
@@ -25225,6 +29575,92 @@ func (ec *executionContext) _ImageEdge(ctx context.Context, sel ast.SelectionSet
 	return out
 }
 
+var imageLayerImplementors = []string{"ImageLayer"}
+
+func (ec *executionContext) _ImageLayer(ctx context.Context, sel ast.SelectionSet, obj *record.Layer) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, imageLayerImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("ImageLayer")
+		case "command":
+			out.Values[i] = ec._ImageLayer_command(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "size":
+			out.Values[i] = ec._ImageLayer_size(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "createdAt":
+			out.Values[i] = ec._ImageLayer_createdAt(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
+var imageLogLineImplementors = []string{"ImageLogLine"}
+
+func (ec *executionContext) _ImageLogLine(ctx context.Context, sel ast.SelectionSet, obj *ent.ImageLine) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, imageLogLineImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("ImageLogLine")
+		case "number":
+			out.Values[i] = ec._ImageLogLine_number(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "text":
+			out.Values[i] = ec._ImageLogLine_text(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "at":
+			out.Values[i] = ec._ImageLogLine_at(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
 var imagePayloadImplementors = []string{"ImagePayload"}
 
 func (ec *executionContext) _ImagePayload(ctx context.Context, sel ast.SelectionSet, obj *ImagePayload) graphql.Marshaler {
@@ -25238,6 +29674,74 @@ func (ec *executionContext) _ImagePayload(ctx context.Context, sel ast.Selection
 			out.Values[i] = graphql.MarshalString("ImagePayload")
 		case "image":
 			out.Values[i] = ec._ImagePayload_image(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
+var imagePresetImplementors = []string{"ImagePreset"}
+
+func (ec *executionContext) _ImagePreset(ctx context.Context, sel ast.SelectionSet, obj *ImagePreset) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, imagePresetImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("ImagePreset")
+		case "name":
+			out.Values[i] = ec._ImagePreset_name(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "title":
+			out.Values[i] = ec._ImagePreset_title(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "description":
+			out.Values[i] = ec._ImagePreset_description(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "packages":
+			out.Values[i] = ec._ImagePreset_packages(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "systemPackages":
+			out.Values[i] = ec._ImagePreset_systemPackages(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "minMemory":
+			out.Values[i] = ec._ImagePreset_minMemory(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "port":
+			out.Values[i] = ec._ImagePreset_port(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "large":
+			out.Values[i] = ec._ImagePreset_large(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
@@ -25287,6 +29791,16 @@ func (ec *executionContext) _ImageProgress(ctx context.Context, sel ast.Selectio
 		case "layers":
 			out.Values[i] = ec._ImageProgress_layers(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "step":
+			out.Values[i] = ec._ImageProgress_step(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "steps":
+			out.Values[i] = ec._ImageProgress_steps(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
 			}
 		default:
@@ -25956,6 +30470,41 @@ func (ec *executionContext) _Mutation(ctx context.Context, sel ast.SelectionSet)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
+		case "buildImage":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return ec._Mutation_buildImage(ctx, field)
+			})
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "commitContainer":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return ec._Mutation_commitContainer(ctx, field)
+			})
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "updateImage":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return ec._Mutation_updateImage(ctx, field)
+			})
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "refreshImage":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return ec._Mutation_refreshImage(ctx, field)
+			})
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "pruneImages":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return ec._Mutation_pruneImages(ctx, field)
+			})
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
 		case "cancelImage":
 			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
 				return ec._Mutation_cancelImage(ctx, field)
@@ -26068,6 +30617,20 @@ func (ec *executionContext) _Mutation(ctx context.Context, sel ast.SelectionSet)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
+		case "closeTerminal":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return ec._Mutation_closeTerminal(ctx, field)
+			})
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "openJupyter":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return ec._Mutation_openJupyter(ctx, field)
+			})
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
 		case "startContainers":
 			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
 				return ec._Mutation_startContainers(ctx, field)
@@ -26086,6 +30649,44 @@ func (ec *executionContext) _Mutation(ctx context.Context, sel ast.SelectionSet)
 			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
 				return ec._Mutation_removeContainers(ctx, field)
 			})
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
+var openJupyterPayloadImplementors = []string{"OpenJupyterPayload"}
+
+func (ec *executionContext) _OpenJupyterPayload(ctx context.Context, sel ast.SelectionSet, obj *OpenJupyterPayload) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, openJupyterPayloadImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("OpenJupyterPayload")
+		case "url":
+			out.Values[i] = ec._OpenJupyterPayload_url(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "container":
+			out.Values[i] = ec._OpenJupyterPayload_container(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
@@ -26135,6 +30736,145 @@ func (ec *executionContext) _PageInfo(ctx context.Context, sel ast.SelectionSet,
 		case "endCursor":
 			out.Values[i] = ec._PageInfo_endCursor(ctx, field, obj)
 			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
+var personUseImplementors = []string{"PersonUse"}
+
+func (ec *executionContext) _PersonUse(ctx context.Context, sel ast.SelectionSet, obj *PersonUse) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, personUseImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("PersonUse")
+		case "user":
+			out.Values[i] = ec._PersonUse_user(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "running":
+			out.Values[i] = ec._PersonUse_running(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "reserved":
+			out.Values[i] = ec._PersonUse_reserved(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "usedCpu":
+			out.Values[i] = ec._PersonUse_usedCpu(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "usedMemory":
+			out.Values[i] = ec._PersonUse_usedMemory(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
+var portImplementors = []string{"Port"}
+
+func (ec *executionContext) _Port(ctx context.Context, sel ast.SelectionSet, obj *Port) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, portImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("Port")
+		case "name":
+			out.Values[i] = ec._Port_name(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "port":
+			out.Values[i] = ec._Port_port(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "url":
+			out.Values[i] = ec._Port_url(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
+var pruneImagesPayloadImplementors = []string{"PruneImagesPayload"}
+
+func (ec *executionContext) _PruneImagesPayload(ctx context.Context, sel ast.SelectionSet, obj *PruneImagesPayload) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, pruneImagesPayloadImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("PruneImagesPayload")
+		case "images":
+			out.Values[i] = ec._PruneImagesPayload_images(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "untagged":
+			out.Values[i] = ec._PruneImagesPayload_untagged(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "bytes":
+			out.Values[i] = ec._PruneImagesPayload_bytes(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
 		default:
@@ -26244,6 +30984,24 @@ func (ec *executionContext) _Query(ctx context.Context, sel ast.SelectionSet) gr
 				true, true,
 				func(ctx context.Context) graphql.Marshaler {
 					return ec._Query_imageCatalogue(ctx, field)
+				})
+		case "imageBases":
+			out.ResolveRootConcurrently(innerCtx, ec.OperationContext, i,
+				true, true,
+				func(ctx context.Context) graphql.Marshaler {
+					return ec._Query_imageBases(ctx, field)
+				})
+		case "imagePresets":
+			out.ResolveRootConcurrently(innerCtx, ec.OperationContext, i,
+				true, true,
+				func(ctx context.Context) graphql.Marshaler {
+					return ec._Query_imagePresets(ctx, field)
+				})
+		case "previewDockerfile":
+			out.ResolveRootConcurrently(innerCtx, ec.OperationContext, i,
+				true, true,
+				func(ctx context.Context) graphql.Marshaler {
+					return ec._Query_previewDockerfile(ctx, field)
 				})
 		case "admission":
 			out.ResolveRootConcurrently(innerCtx, ec.OperationContext, i,
@@ -26792,6 +31550,11 @@ func (ec *executionContext) _ServerInfo(ctx context.Context, sel ast.SelectionSe
 			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
 			}
+		case "appsShareOrigin":
+			out.Values[i] = ec._ServerInfo_appsShareOrigin(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
 		case "time":
 			out.Values[i] = ec._ServerInfo_time(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
@@ -26934,6 +31697,8 @@ func (ec *executionContext) _Subscription(ctx context.Context, sel ast.Selection
 		return ec._Subscription_containerChanged(ctx, fields[0])
 	case "imageChanged":
 		return ec._Subscription_imageChanged(ctx, fields[0])
+	case "imageLog":
+		return ec._Subscription_imageLog(ctx, fields[0])
 	case "usageChanged":
 		return ec._Subscription_usageChanged(ctx, fields[0])
 	case "auditEventAdded":
@@ -26979,6 +31744,16 @@ func (ec *executionContext) _System(ctx context.Context, sel ast.SelectionSet, o
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
+		case "usedCpu":
+			out.Values[i] = ec._System_usedCpu(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "people":
+			out.Values[i] = ec._System_people(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
 		case "users":
 			out.Values[i] = ec._System_users(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
@@ -27009,6 +31784,11 @@ func (ec *executionContext) _System(ctx context.Context, sel ast.SelectionSet, o
 			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
 			}
+		case "diskReclaimable":
+			out.Values[i] = ec._System_diskReclaimable(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
 		case "diskReserve":
 			out.Values[i] = ec._System_diskReserve(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
@@ -27026,6 +31806,59 @@ func (ec *executionContext) _System(ctx context.Context, sel ast.SelectionSet, o
 			}
 		case "hostProtection":
 			out.Values[i] = ec._System_hostProtection(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
+var terminalImplementors = []string{"Terminal"}
+
+func (ec *executionContext) _Terminal(ctx context.Context, sel ast.SelectionSet, obj *gateway.Terminal) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, terminalImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("Terminal")
+		case "name":
+			out.Values[i] = ec._Terminal_name(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "command":
+			out.Values[i] = ec._Terminal_command(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "openedAt":
+			out.Values[i] = ec._Terminal_openedAt(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "lastActivityAt":
+			out.Values[i] = ec._Terminal_lastActivityAt(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "connections":
+			out.Values[i] = ec._Terminal_connections(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
@@ -28129,6 +32962,11 @@ func (ec *executionContext) marshalNBoolean2bool(ctx context.Context, sel ast.Se
 	return res
 }
 
+func (ec *executionContext) unmarshalNBuildImageInput2githubᚗcomᚋmlrideᚋmlrideᚋgraphᚋgeneratedᚐBuildImageInput(ctx context.Context, v any) (BuildImageInput, error) {
+	res, err := ec.unmarshalInputBuildImageInput(ctx, v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
 func (ec *executionContext) unmarshalNBytes2githubᚗcomᚋmlrideᚋmlrideᚋentᚋrecordᚐBytes(ctx context.Context, v any) (record.Bytes, error) {
 	var res record.Bytes
 	err := res.UnmarshalGQL(v)
@@ -28175,6 +33013,11 @@ func (ec *executionContext) marshalNChangeKind2githubᚗcomᚋmlrideᚋmlrideᚋ
 
 func (ec *executionContext) unmarshalNChangePasswordInput2githubᚗcomᚋmlrideᚋmlrideᚋgraphᚋgeneratedᚐChangePasswordInput(ctx context.Context, v any) (ChangePasswordInput, error) {
 	res, err := ec.unmarshalInputChangePasswordInput(ctx, v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) unmarshalNCommitContainerInput2githubᚗcomᚋmlrideᚋmlrideᚋgraphᚋgeneratedᚐCommitContainerInput(ctx context.Context, v any) (CommitContainerInput, error) {
+	res, err := ec.unmarshalInputCommitContainerInput(ctx, v)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
@@ -28306,6 +33149,22 @@ func (ec *executionContext) marshalNContainerResult2ᚖgithubᚗcomᚋmlrideᚋm
 		return graphql.Null
 	}
 	return ec._ContainerResult(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalNContainerStats2ᚕᚖgithubᚗcomᚋmlrideᚋmlrideᚋgraphᚋgeneratedᚐContainerStatsᚄ(ctx context.Context, sel ast.SelectionSet, v []*ContainerStats) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNContainerStats2ᚖgithubᚗcomᚋmlrideᚋmlrideᚋgraphᚋgeneratedᚐContainerStats(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
 }
 
 func (ec *executionContext) marshalNContainerStats2ᚖgithubᚗcomᚋmlrideᚋmlrideᚋgraphᚋgeneratedᚐContainerStats(ctx context.Context, sel ast.SelectionSet, v *ContainerStats) graphql.Marshaler {
@@ -28548,6 +33407,30 @@ func (ec *executionContext) marshalNGpuDevice2ᚖgithubᚗcomᚋmlrideᚋmlride�
 	return ec._GpuDevice(ctx, sel, v)
 }
 
+func (ec *executionContext) marshalNGpuStats2ᚕᚖgithubᚗcomᚋmlrideᚋmlrideᚋgraphᚋgeneratedᚐGpuStatsᚄ(ctx context.Context, sel ast.SelectionSet, v []*GpuStats) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNGpuStats2ᚖgithubᚗcomᚋmlrideᚋmlrideᚋgraphᚋgeneratedᚐGpuStats(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
+func (ec *executionContext) marshalNGpuStats2ᚖgithubᚗcomᚋmlrideᚋmlrideᚋgraphᚋgeneratedᚐGpuStats(ctx context.Context, sel ast.SelectionSet, v *GpuStats) graphql.Marshaler {
+	if v == nil {
+		graphql.AddInvalidNullError(ctx, "GpuStats!")
+		return graphql.Null
+	}
+	return ec._GpuStats(ctx, sel, v)
+}
+
 func (ec *executionContext) marshalNHostProtection2ᚖgithubᚗcomᚋmlrideᚋmlrideᚋgraphᚋgeneratedᚐHostProtection(ctx context.Context, sel ast.SelectionSet, v *HostProtection) graphql.Marshaler {
 	if v == nil {
 		graphql.AddInvalidNullError(ctx, "HostProtection!")
@@ -28599,12 +33482,52 @@ func (ec *executionContext) marshalNID2ᚕstringᚄ(ctx context.Context, sel ast
 	return ret
 }
 
+func (ec *executionContext) marshalNImage2ᚕᚖgithubᚗcomᚋmlrideᚋmlrideᚋentᚐImageᚄ(ctx context.Context, sel ast.SelectionSet, v []*ent.Image) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNImage2ᚖgithubᚗcomᚋmlrideᚋmlrideᚋentᚐImage(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
 func (ec *executionContext) marshalNImage2ᚖgithubᚗcomᚋmlrideᚋmlrideᚋentᚐImage(ctx context.Context, sel ast.SelectionSet, v *ent.Image) graphql.Marshaler {
 	if v == nil {
 		graphql.AddInvalidNullError(ctx, "Image!")
 		return graphql.Null
 	}
 	return ec._Image(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalNImageBase2ᚕᚖgithubᚗcomᚋmlrideᚋmlrideᚋgraphᚋgeneratedᚐImageBaseᚄ(ctx context.Context, sel ast.SelectionSet, v []*ImageBase) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNImageBase2ᚖgithubᚗcomᚋmlrideᚋmlrideᚋgraphᚋgeneratedᚐImageBase(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
+func (ec *executionContext) marshalNImageBase2ᚖgithubᚗcomᚋmlrideᚋmlrideᚋgraphᚋgeneratedᚐImageBase(ctx context.Context, sel ast.SelectionSet, v *ImageBase) graphql.Marshaler {
+	if v == nil {
+		graphql.AddInvalidNullError(ctx, "ImageBase!")
+		return graphql.Null
+	}
+	return ec._ImageBase(ctx, sel, v)
 }
 
 func (ec *executionContext) marshalNImageChange2ᚖgithubᚗcomᚋmlrideᚋmlrideᚋgraphᚋgeneratedᚐImageChange(ctx context.Context, sel ast.SelectionSet, v *ImageChange) graphql.Marshaler {
@@ -28647,6 +33570,50 @@ func (ec *executionContext) marshalNImageEdge2ᚖgithubᚗcomᚋmlrideᚋmlride�
 	return ec._ImageEdge(ctx, sel, v)
 }
 
+func (ec *executionContext) marshalNImageLayer2githubᚗcomᚋmlrideᚋmlrideᚋentᚋrecordᚐLayer(ctx context.Context, sel ast.SelectionSet, v record.Layer) graphql.Marshaler {
+	return ec._ImageLayer(ctx, sel, &v)
+}
+
+func (ec *executionContext) marshalNImageLayer2ᚕgithubᚗcomᚋmlrideᚋmlrideᚋentᚋrecordᚐLayerᚄ(ctx context.Context, sel ast.SelectionSet, v []record.Layer) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNImageLayer2githubᚗcomᚋmlrideᚋmlrideᚋentᚋrecordᚐLayer(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
+func (ec *executionContext) marshalNImageLogLine2ᚕᚖgithubᚗcomᚋmlrideᚋmlrideᚋentᚐImageLineᚄ(ctx context.Context, sel ast.SelectionSet, v []*ent.ImageLine) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNImageLogLine2ᚖgithubᚗcomᚋmlrideᚋmlrideᚋentᚐImageLine(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
+func (ec *executionContext) marshalNImageLogLine2ᚖgithubᚗcomᚋmlrideᚋmlrideᚋentᚐImageLine(ctx context.Context, sel ast.SelectionSet, v *ent.ImageLine) graphql.Marshaler {
+	if v == nil {
+		graphql.AddInvalidNullError(ctx, "ImageLogLine!")
+		return graphql.Null
+	}
+	return ec._ImageLogLine(ctx, sel, v)
+}
+
 func (ec *executionContext) unmarshalNImageOrderField2githubᚗcomᚋmlrideᚋmlrideᚋgraphᚋgeneratedᚐImageOrderField(ctx context.Context, v any) (ImageOrderField, error) {
 	var res ImageOrderField
 	err := res.UnmarshalGQL(v)
@@ -28663,6 +33630,30 @@ func (ec *executionContext) marshalNImagePayload2ᚖgithubᚗcomᚋmlrideᚋmlri
 		return graphql.Null
 	}
 	return ec._ImagePayload(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalNImagePreset2ᚕᚖgithubᚗcomᚋmlrideᚋmlrideᚋgraphᚋgeneratedᚐImagePresetᚄ(ctx context.Context, sel ast.SelectionSet, v []*ImagePreset) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNImagePreset2ᚖgithubᚗcomᚋmlrideᚋmlrideᚋgraphᚋgeneratedᚐImagePreset(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
+func (ec *executionContext) marshalNImagePreset2ᚖgithubᚗcomᚋmlrideᚋmlrideᚋgraphᚋgeneratedᚐImagePreset(ctx context.Context, sel ast.SelectionSet, v *ImagePreset) graphql.Marshaler {
+	if v == nil {
+		graphql.AddInvalidNullError(ctx, "ImagePreset!")
+		return graphql.Null
+	}
+	return ec._ImagePreset(ctx, sel, v)
 }
 
 func (ec *executionContext) unmarshalNImageSource2githubᚗcomᚋmlrideᚋmlrideᚋentᚋimageᚐSource(ctx context.Context, v any) (image.Source, error) {
@@ -28891,6 +33882,14 @@ func (ec *executionContext) marshalNNode2ᚕgithubᚗcomᚋmlrideᚋmlrideᚋgra
 	return ret
 }
 
+func (ec *executionContext) marshalNOpenJupyterPayload2ᚖgithubᚗcomᚋmlrideᚋmlrideᚋgraphᚋgeneratedᚐOpenJupyterPayload(ctx context.Context, sel ast.SelectionSet, v *OpenJupyterPayload) graphql.Marshaler {
+	if v == nil {
+		graphql.AddInvalidNullError(ctx, "OpenJupyterPayload!")
+		return graphql.Null
+	}
+	return ec._OpenJupyterPayload(ctx, sel, v)
+}
+
 func (ec *executionContext) unmarshalNOrderDirection2githubᚗcomᚋmlrideᚋmlrideᚋgraphᚋgeneratedᚐOrderDirection(ctx context.Context, v any) (OrderDirection, error) {
 	var res OrderDirection
 	err := res.UnmarshalGQL(v)
@@ -28907,6 +33906,67 @@ func (ec *executionContext) marshalNPageInfo2ᚖgithubᚗcomᚋmlrideᚋmlride�
 		return graphql.Null
 	}
 	return ec._PageInfo(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalNPersonUse2ᚕᚖgithubᚗcomᚋmlrideᚋmlrideᚋgraphᚋgeneratedᚐPersonUseᚄ(ctx context.Context, sel ast.SelectionSet, v []*PersonUse) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNPersonUse2ᚖgithubᚗcomᚋmlrideᚋmlrideᚋgraphᚋgeneratedᚐPersonUse(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
+func (ec *executionContext) marshalNPersonUse2ᚖgithubᚗcomᚋmlrideᚋmlrideᚋgraphᚋgeneratedᚐPersonUse(ctx context.Context, sel ast.SelectionSet, v *PersonUse) graphql.Marshaler {
+	if v == nil {
+		graphql.AddInvalidNullError(ctx, "PersonUse!")
+		return graphql.Null
+	}
+	return ec._PersonUse(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalNPort2ᚕᚖgithubᚗcomᚋmlrideᚋmlrideᚋgraphᚋgeneratedᚐPortᚄ(ctx context.Context, sel ast.SelectionSet, v []*Port) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNPort2ᚖgithubᚗcomᚋmlrideᚋmlrideᚋgraphᚋgeneratedᚐPort(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
+func (ec *executionContext) marshalNPort2ᚖgithubᚗcomᚋmlrideᚋmlrideᚋgraphᚋgeneratedᚐPort(ctx context.Context, sel ast.SelectionSet, v *Port) graphql.Marshaler {
+	if v == nil {
+		graphql.AddInvalidNullError(ctx, "Port!")
+		return graphql.Null
+	}
+	return ec._Port(ctx, sel, v)
+}
+
+func (ec *executionContext) unmarshalNPortInput2ᚖgithubᚗcomᚋmlrideᚋmlrideᚋgraphᚋgeneratedᚐPortInput(ctx context.Context, v any) (*PortInput, error) {
+	res, err := ec.unmarshalInputPortInput(ctx, v)
+	return &res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalNPruneImagesPayload2ᚖgithubᚗcomᚋmlrideᚋmlrideᚋgraphᚋgeneratedᚐPruneImagesPayload(ctx context.Context, sel ast.SelectionSet, v *PruneImagesPayload) graphql.Marshaler {
+	if v == nil {
+		graphql.AddInvalidNullError(ctx, "PruneImagesPayload!")
+		return graphql.Null
+	}
+	return ec._PruneImagesPayload(ctx, sel, v)
 }
 
 func (ec *executionContext) unmarshalNPullImageInput2githubᚗcomᚋmlrideᚋmlrideᚋgraphᚋgeneratedᚐPullImageInput(ctx context.Context, v any) (PullImageInput, error) {
@@ -29184,6 +34244,30 @@ func (ec *executionContext) marshalNSystem2ᚖgithubᚗcomᚋmlrideᚋmlrideᚋg
 	return ec._System(ctx, sel, v)
 }
 
+func (ec *executionContext) marshalNTerminal2ᚕᚖgithubᚗcomᚋmlrideᚋmlrideᚋinternalᚋgatewayᚐTerminalᚄ(ctx context.Context, sel ast.SelectionSet, v []*gateway.Terminal) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNTerminal2ᚖgithubᚗcomᚋmlrideᚋmlrideᚋinternalᚋgatewayᚐTerminal(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
+func (ec *executionContext) marshalNTerminal2ᚖgithubᚗcomᚋmlrideᚋmlrideᚋinternalᚋgatewayᚐTerminal(ctx context.Context, sel ast.SelectionSet, v *gateway.Terminal) graphql.Marshaler {
+	if v == nil {
+		graphql.AddInvalidNullError(ctx, "Terminal!")
+		return graphql.Null
+	}
+	return ec._Terminal(ctx, sel, v)
+}
+
 func (ec *executionContext) unmarshalNTime2timeᚐTime(ctx context.Context, v any) (time.Time, error) {
 	res, err := scalar.UnmarshalTime(v)
 	return res, graphql.ErrorOnPath(ctx, err)
@@ -29200,6 +34284,11 @@ func (ec *executionContext) marshalNTime2timeᚐTime(ctx context.Context, sel as
 
 func (ec *executionContext) unmarshalNUpdateContainerInput2githubᚗcomᚋmlrideᚋmlrideᚋgraphᚋgeneratedᚐUpdateContainerInput(ctx context.Context, v any) (UpdateContainerInput, error) {
 	res, err := ec.unmarshalInputUpdateContainerInput(ctx, v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) unmarshalNUpdateImageInput2githubᚗcomᚋmlrideᚋmlrideᚋgraphᚋgeneratedᚐUpdateImageInput(ctx context.Context, v any) (UpdateImageInput, error) {
+	res, err := ec.unmarshalInputUpdateImageInput(ctx, v)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
@@ -29238,6 +34327,22 @@ func (ec *executionContext) marshalNUsage2ᚖgithubᚗcomᚋmlrideᚋmlrideᚋgr
 		return graphql.Null
 	}
 	return ec._Usage(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalNUser2ᚕᚖgithubᚗcomᚋmlrideᚋmlrideᚋentᚐUserᚄ(ctx context.Context, sel ast.SelectionSet, v []*ent.User) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNUser2ᚖgithubᚗcomᚋmlrideᚋmlrideᚋentᚐUser(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
 }
 
 func (ec *executionContext) marshalNUser2ᚖgithubᚗcomᚋmlrideᚋmlrideᚋentᚐUser(ctx context.Context, sel ast.SelectionSet, v *ent.User) graphql.Marshaler {
@@ -29623,6 +34728,13 @@ func (ec *executionContext) marshalOBoolean2ᚖbool(ctx context.Context, sel ast
 	return res
 }
 
+func (ec *executionContext) marshalOBuildForm2ᚖgithubᚗcomᚋmlrideᚋmlrideᚋentᚋrecordᚐBuildForm(ctx context.Context, sel ast.SelectionSet, v *record.BuildForm) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._BuildForm(ctx, sel, v)
+}
+
 func (ec *executionContext) unmarshalOBytes2ᚖgithubᚗcomᚋmlrideᚋmlrideᚋentᚋrecordᚐBytes(ctx context.Context, v any) (*record.Bytes, error) {
 	if v == nil {
 		return nil, nil
@@ -29943,6 +35055,23 @@ func (ec *executionContext) marshalONode2githubᚗcomᚋmlrideᚋmlrideᚋgraph�
 	return ec._Node(ctx, sel, v)
 }
 
+func (ec *executionContext) unmarshalOPortInput2ᚕᚖgithubᚗcomᚋmlrideᚋmlrideᚋgraphᚋgeneratedᚐPortInputᚄ(ctx context.Context, v any) ([]*PortInput, error) {
+	if v == nil {
+		return nil, nil
+	}
+	vSlice := graphql.CoerceList(v)
+	var err error
+	res := make([]*PortInput, len(vSlice))
+	for i := range vSlice {
+		ctx := graphql.WithPathContext(ctx, graphql.NewPathWithIndex(i))
+		res[i], err = ec.unmarshalNPortInput2ᚖgithubᚗcomᚋmlrideᚋmlrideᚋgraphᚋgeneratedᚐPortInput(ctx, vSlice[i])
+		if err != nil {
+			return nil, err
+		}
+	}
+	return res, nil
+}
+
 func (ec *executionContext) unmarshalOQuotaInput2ᚖgithubᚗcomᚋmlrideᚋmlrideᚋentᚋrecordᚐLimits(ctx context.Context, v any) (*record.Limits, error) {
 	if v == nil {
 		return nil, nil
@@ -30013,6 +35142,22 @@ func (ec *executionContext) marshalORole2ᚖgithubᚗcomᚋmlrideᚋmlrideᚋent
 	_ = ctx
 	res := graphql.MarshalString(string(*v))
 	return res
+}
+
+func (ec *executionContext) unmarshalOStatsSource2ᚖgithubᚗcomᚋmlrideᚋmlrideᚋgraphᚋgeneratedᚐStatsSource(ctx context.Context, v any) (*StatsSource, error) {
+	if v == nil {
+		return nil, nil
+	}
+	var res = new(StatsSource)
+	err := res.UnmarshalGQL(v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalOStatsSource2ᚖgithubᚗcomᚋmlrideᚋmlrideᚋgraphᚋgeneratedᚐStatsSource(ctx context.Context, sel ast.SelectionSet, v *StatsSource) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return v
 }
 
 func (ec *executionContext) unmarshalOString2string(ctx context.Context, v any) (string, error) {

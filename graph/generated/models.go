@@ -91,6 +91,28 @@ type AuditFilter struct {
 	Before *time.Time `json:"before,omitempty"`
 }
 
+// An image to build: from a Dockerfile, or from the form's fields.
+type BuildImageInput struct {
+	// What it is called: 1 to 64 characters of any script. Unique among one's own.
+	Name string `json:"name"`
+	// The whole Dockerfile, at most 64 KiB. When given, base, preset, packages and systemPackages are left out.
+	Dockerfile *string `json:"dockerfile,omitempty"`
+	// A name of imageBases, or a reference. Absent: the first of imageBases.
+	Base *string `json:"base,omitempty"`
+	// A name of imagePresets.
+	Preset *string `json:"preset,omitempty"`
+	// Python packages, as for pip: numpy, pandas==2.2.3, scikit-learn>=1.5. At most 100.
+	Packages []string `json:"packages,omitempty"`
+	// System packages, as for apt-get: git, libgl1. At most 100.
+	SystemPackages []string `json:"systemPackages,omitempty"`
+	// The fewest cores that a container of it may have; 0.01 when absent.
+	MinCPU *float64 `json:"minCpu,omitempty"`
+	// The least memory that a container of it may have; the preset's or the server's floor when absent.
+	MinMemory *record.Bytes `json:"minMemory,omitempty"`
+	// The fewest GPUs that a container of it may have; 0 when absent.
+	MinGpu *int `json:"minGpu,omitempty"`
+}
+
 // A well-known image that can be pulled with one click.
 type CatalogueEntry struct {
 	// A short name for people.
@@ -111,6 +133,12 @@ type ChangePasswordInput struct {
 	CurrentPassword string `json:"currentPassword"`
 	// The one that will hold: see ServerInfo.passwordRules.
 	NewPassword string `json:"newPassword"`
+}
+
+// An image to save from a container.
+type CommitContainerInput struct {
+	// What it is called: 1 to 64 characters of any script. Unique among one's own.
+	Name string `json:"name"`
 }
 
 // A change of a container.
@@ -207,6 +235,12 @@ type ContainerStats struct {
 	BlockWrite record.Bytes `json:"blockWrite"`
 	// Processes and threads.
 	Pids int `json:"pids"`
+	// The GPUs that it holds; empty without any, and in a history.
+	Gpus []*GpuStats `json:"gpus"`
+	// In a history, the most over the step; the other fields are then the mean, and totals those at its end. Null otherwise.
+	CPUPercentMax *float64 `json:"cpuPercentMax,omitempty"`
+	// In a history, the most over the step. Null otherwise.
+	MemoryUsageMax *record.Bytes `json:"memoryUsageMax,omitempty"`
 }
 
 // An access token to make.
@@ -235,6 +269,8 @@ type CreateContainerInput struct {
 	Command []string `json:"command,omitempty"`
 	// Variables.
 	Environment []*record.EnvVar `json:"environment,omitempty"`
+	// Ports that are reached through the server, at most 20.
+	Ports []*PortInput `json:"ports,omitempty"`
 	// Volumes in it.
 	Volumes []*VolumeMountInput `json:"volumes,omitempty"`
 	// The name of a volume of one's own that is mounted as HOME, /workspace, and made if there is none: what is kept there
@@ -348,6 +384,18 @@ type GpuDevice struct {
 	HeldBy *ent.Container `json:"heldBy,omitempty"`
 }
 
+// What a container's GPU does at one instant, as the vendor's tool tells.
+type GpuStats struct {
+	// Which, as in Container.gpuDevices.
+	Device string `json:"device"`
+	// How busy it is, in percent.
+	Utilisation float64 `json:"utilisation"`
+	// Memory in use on it.
+	MemoryUsed record.Bytes `json:"memoryUsed"`
+	// Memory that it has.
+	MemoryTotal record.Bytes `json:"memoryTotal"`
+}
+
 // Whether containers are kept from the services of the machine itself.
 type HostProtection struct {
 	// Whether they are.
@@ -356,6 +404,22 @@ type HostProtection struct {
 	Message string `json:"message"`
 	// What to run as root to protect the machine; empty when it is protected.
 	Commands []string `json:"commands"`
+}
+
+// A base that the form for builds offers.
+type ImageBase struct {
+	// Its name, for BuildImageInput.base.
+	Name string `json:"name"`
+	// What it is called.
+	Title string `json:"title"`
+	// What is in it, and whom it is for.
+	Description string `json:"description"`
+	// What the build begins from.
+	Reference string `json:"reference"`
+	// About how large it is, unpacked.
+	Size record.Bytes `json:"size"`
+	// Whether compilers are in it, for Python packages that must be built.
+	Compilers bool `json:"compilers"`
 }
 
 // A change of an image.
@@ -398,6 +462,8 @@ type ImageFilter struct {
 	Visibility *image.Visibility `json:"visibility,omitempty"`
 	// It is theirs.
 	OwnerID *string `json:"ownerId,omitempty"`
+	// Only those that somebody else shared with the viewer by name, or only the others.
+	SharedWithMe *bool `json:"sharedWithMe,omitempty"`
 }
 
 // The order of a list of images.
@@ -414,6 +480,26 @@ type ImagePayload struct {
 	Image *ent.Image `json:"image"`
 }
 
+// A set of packages that the form for builds offers.
+type ImagePreset struct {
+	// Its name, for BuildImageInput.preset.
+	Name string `json:"name"`
+	// What it is called.
+	Title string `json:"title"`
+	// What is in it, and whom it is for.
+	Description string `json:"description"`
+	// The Python packages that it adds.
+	Packages []string `json:"packages"`
+	// The system packages that it adds.
+	SystemPackages []string `json:"systemPackages"`
+	// The least memory that makes sense for it.
+	MinMemory record.Bytes `json:"minMemory"`
+	// The port that its program listens on, if it has one.
+	Port *int `json:"port,omitempty"`
+	// Whether it is large: gigabytes, and long to fetch.
+	Large bool `json:"large"`
+}
+
 // How far a pull has come.
 type ImageProgress struct {
 	// Bytes had so far, of the layers whose size is known.
@@ -422,8 +508,12 @@ type ImageProgress struct {
 	TotalBytes *record.Bytes `json:"totalBytes,omitempty"`
 	// 0 to 100; null until it can be told.
 	Percent *float64 `json:"percent,omitempty"`
-	// Layer by layer, in the order of the image.
+	// Layer by layer, in the order of the image; empty while BUILDING.
 	Layers []*LayerProgress `json:"layers"`
+	// While BUILDING, which step of the Dockerfile is under way, from 1.
+	Step *int `json:"step,omitempty"`
+	// While BUILDING, how many steps there are.
+	Steps *int `json:"steps,omitempty"`
 }
 
 // What is wrong with a line of an import.
@@ -510,13 +600,13 @@ type LayerProgress struct {
 
 // One line of a container's output.
 type LogLine struct {
-	// When the engine received it.
+	// When the engine received it, with nine digits: given as since, it is the place to go on from.
 	At time.Time `json:"at"`
 	// Which stream; a container with a terminal has only STDOUT.
 	Stream LogStream `json:"stream"`
 	// The text without its line end. Colours (ANSI) are kept; bytes that are not UTF-8 are replaced.
 	Text string `json:"text"`
-	// How many lines before this one the reader was too slow for; null when none.
+	// How many lines are missing before this one, since the reader was too slow or the engine no longer has them; -1 where nobody can count them; null when none.
 	Dropped *int `json:"dropped,omitempty"`
 }
 
@@ -526,6 +616,14 @@ type LoginInput struct {
 	Login string `json:"login"`
 	// The password.
 	Password string `json:"password"`
+}
+
+// Where Jupyter is.
+type OpenJupyterPayload struct {
+	// Where to go with a browser that is signed in here. It holds no secret.
+	URL string `json:"url"`
+	// The container.
+	Container *ent.Container `json:"container"`
 }
 
 // Where a page of a connection stands in the whole.
@@ -538,6 +636,48 @@ type PageInfo struct {
 	StartCursor *string `json:"startCursor,omitempty"`
 	// The cursor of the last edge, null on an empty page.
 	EndCursor *string `json:"endCursor,omitempty"`
+}
+
+// How much of the machine one person has.
+type PersonUse struct {
+	// Who.
+	User *ent.User `json:"user,omitempty"`
+	// How many of their containers run.
+	Running int `json:"running"`
+	// What is reserved for them.
+	Reserved *ResourceAmounts `json:"reserved"`
+	// Cores that their containers keep busy now.
+	UsedCPU float64 `json:"usedCpu"`
+	// Memory that their containers use now.
+	UsedMemory record.Bytes `json:"usedMemory"`
+}
+
+// A port in a container that is reached through the server.
+type Port struct {
+	// What it is called.
+	Name string `json:"name"`
+	// The port that the program in the container listens on.
+	Port int `json:"port"`
+	// Where it is reached: absolute, through the server, for its owner only; administrators reach it too, and that is audited.
+	URL string `json:"url"`
+}
+
+// A port to reach through the server.
+type PortInput struct {
+	// What it is called: 1 to 32 characters. Unique in the container.
+	Name string `json:"name"`
+	// The port that the program in the container listens on, 1 to 65535. Unique in the container.
+	Port int `json:"port"`
+}
+
+// What was or would be removed.
+type PruneImagesPayload struct {
+	// The images, as they are now or were.
+	Images []*ent.Image `json:"images"`
+	// What the engine held untagged, of pulls and builds of this server: how many.
+	Untagged int `json:"untagged"`
+	// Disk that was or would be freed, build cache included.
+	Bytes record.Bytes `json:"bytes"`
 }
 
 // An image to pull.
@@ -651,6 +791,9 @@ type ServerInfo struct {
 	IdleTimeout *record.Duration `json:"idleTimeout,omitempty"`
 	// The longest idle timeout that may be asked for; null: any, and none.
 	MaxIdleTimeout *record.Duration `json:"maxIdleTimeout,omitempty"`
+	// Whether the programs of all containers share one origin, so that a page of one could act as its reader on another's.
+	// false where the operator has given each a host name of its own.
+	AppsShareOrigin bool `json:"appsShareOrigin"`
 	// The server's clock.
 	Time time.Time `json:"time"`
 }
@@ -679,6 +822,10 @@ type System struct {
 	Reserved *ResourceAmounts `json:"reserved"`
 	// Memory that running containers use now, together.
 	UsedMemory record.Bytes `json:"usedMemory"`
+	// Cores that running containers keep busy now, together.
+	UsedCPU float64 `json:"usedCpu"`
+	// Who has how much, most reserved memory first; people without a container are left out.
+	People []*PersonUse `json:"people"`
 	// How many accounts there are.
 	Users int `json:"users"`
 	// How many containers there are in each status.
@@ -691,6 +838,8 @@ type System struct {
 	DiskUsed record.Bytes `json:"diskUsed"`
 	// Free disk where the engine keeps images, containers and volumes; null where that is on another machine.
 	EngineDiskFree *record.Bytes `json:"engineDiskFree,omitempty"`
+	// Disk that pruneImages would free now, as last measured.
+	DiskReclaimable record.Bytes `json:"diskReclaimable"`
 	// Below this much free disk of the engine's, the fastest writer is frozen and new containers are refused.
 	DiskReserve record.Bytes `json:"diskReserve"`
 	// The GPUs, and who holds which.
@@ -713,6 +862,24 @@ type UpdateContainerInput struct {
 	IdleTimeout *record.Duration `json:"idleTimeout,omitempty"`
 	// What happens when it ends by itself.
 	RestartPolicy *container.RestartPolicy `json:"restartPolicy,omitempty"`
+	// Ports that are reached through the server, at most 20, in place of those that were.
+	Ports []*PortInput `json:"ports,omitempty"`
+}
+
+// Changes to an image. Those left out stay.
+type UpdateImageInput struct {
+	// Who sees it; administrators publish.
+	Visibility *image.Visibility `json:"visibility,omitempty"`
+	// The fewest cores that a container of it may have.
+	MinCPU *float64 `json:"minCpu,omitempty"`
+	// The least memory that a container of it may have.
+	MinMemory *record.Bytes `json:"minMemory,omitempty"`
+	// The fewest GPUs that a container of it may have.
+	MinGpu *int `json:"minGpu,omitempty"`
+	// Who sees it besides, by id, in place of those who did; at most 100.
+	SharedWithIds []string `json:"sharedWithIds,omitempty"`
+	// Who sees it besides, by user name, in place of those who did; at most 100, together with sharedWithIds.
+	SharedWithUsernames []string `json:"sharedWithUsernames,omitempty"`
 }
 
 // Changes to one's own profile. Those left out stay.
@@ -1331,6 +1498,64 @@ func (e *RegistrationMode) UnmarshalJSON(b []byte) error {
 }
 
 func (e RegistrationMode) MarshalJSON() ([]byte, error) {
+	var buf bytes.Buffer
+	e.MarshalGQL(&buf)
+	return buf.Bytes(), nil
+}
+
+// Where the figures of a container come from.
+type StatsSource string
+
+const (
+	// The kernel's own counters, read once a second.
+	StatsSourceKernel StatsSource = "KERNEL"
+	// The engine's stream, where the counters cannot be reached.
+	StatsSourceEngine StatsSource = "ENGINE"
+)
+
+var AllStatsSource = []StatsSource{
+	StatsSourceKernel,
+	StatsSourceEngine,
+}
+
+func (e StatsSource) IsValid() bool {
+	switch e {
+	case StatsSourceKernel, StatsSourceEngine:
+		return true
+	}
+	return false
+}
+
+func (e StatsSource) String() string {
+	return string(e)
+}
+
+func (e *StatsSource) UnmarshalGQL(v any) error {
+	str, ok := v.(string)
+	if !ok {
+		return fmt.Errorf("enums must be strings")
+	}
+
+	*e = StatsSource(str)
+	if !e.IsValid() {
+		return fmt.Errorf("%s is not a valid StatsSource", str)
+	}
+	return nil
+}
+
+func (e StatsSource) MarshalGQL(w io.Writer) {
+	_, _ = fmt.Fprint(w, strconv.Quote(e.String()))
+}
+
+func (e *StatsSource) UnmarshalJSON(b []byte) error {
+	s, err := strconv.Unquote(string(b))
+	if err != nil {
+		return err
+	}
+	return e.UnmarshalGQL(s)
+}
+
+func (e StatsSource) MarshalJSON() ([]byte, error) {
 	var buf bytes.Buffer
 	e.MarshalGQL(&buf)
 	return buf.Bytes(), nil

@@ -87,7 +87,7 @@ func TestOlderDatabaseComesAlong(t *testing.T) {
 	require.False(t, box.Queued)
 	require.Len(t, box.Edges.Events, 1)
 	require.Equal(t, 1, s.Client.Quota.Query().OnlyX(system).UsedContainers)
-	require.FileExists(t, fmt.Sprintf("%s.before-%d", path, 20261130090000))
+	require.FileExists(t, fmt.Sprintf("%s.before-%d", path, 20261130180000))
 }
 
 func TestNewerDatabaseIsRefused(t *testing.T) {

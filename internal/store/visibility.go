@@ -10,8 +10,12 @@ import (
 	"github.com/mlride/mlride/ent/container"
 	"github.com/mlride/mlride/ent/containerevent"
 	"github.com/mlride/mlride/ent/image"
+	"github.com/mlride/mlride/ent/imageline"
+	"github.com/mlride/mlride/ent/imageshare"
 	"github.com/mlride/mlride/ent/intercept"
 	"github.com/mlride/mlride/ent/mount"
+	"github.com/mlride/mlride/ent/statschunk"
+	"github.com/mlride/mlride/ent/terminal"
 	"github.com/mlride/mlride/ent/volume"
 	"github.com/mlride/mlride/internal/auth"
 )
@@ -35,12 +39,16 @@ var rules = map[string]rule{
 	ent.TypeQuota:          {see: mine("user_id")},
 	ent.TypeHost:           {},
 	ent.TypeImage:          {see: imageSeen, change: mine(image.FieldOwnerID), add: true},
+	ent.TypeImageShare:     {see: shareSeen}, // written by the server, for it names somebody else
+	ent.TypeImageLine:      {see: ofImagesSeen(imageline.FieldImageID)},
 	ent.TypeContainer:      {see: mine(container.FieldOwnerID), change: mine(container.FieldOwnerID), add: true},
 	ent.TypeContainerEvent: {see: ofMyContainers(containerevent.FieldContainerID), add: true},
 	ent.TypeAuditEvent:     {see: mine("actor_id"), add: true},
 	ent.TypeUsageRecord:    {see: mine("owner_id")},
 	ent.TypeVolume:         {see: volumeSeen, change: mine(volume.FieldOwnerID), add: true},
 	ent.TypeMount:          {see: ofMyContainers(mount.FieldContainerID), add: true},
+	ent.TypeTerminal:       {see: ofMyContainers(terminal.FieldContainerID), change: ofMyContainers(terminal.FieldContainerID), add: true},
+	ent.TypeStatsChunk:     {see: ofMyContainers(statschunk.FieldContainerID)},
 	ent.TypeDevice:         {},
 	ent.TypeAccessToken:    {see: mine("user_id"), change: mine("user_id"), add: true},
 	ent.TypeInvitation:     {},
@@ -51,15 +59,39 @@ func mine(column string) func(string) func(*sql.Selector) {
 	return func(viewer string) func(*sql.Selector) { return sql.FieldEQ(column, viewer) }
 }
 
-// imageSeen: one's own, the public ones, and those that one has a container of.
+// imageSeen: one's own, the public ones, those that are shared with one, and those
+// that one has a container of.
 func imageSeen(viewer string) func(*sql.Selector) {
 	return func(s *sql.Selector) {
-		c := sql.Table(container.Table)
+		c, shared := sql.Table(container.Table), sql.Table(imageshare.Table)
 		s.Where(sql.Or(
 			sql.EQ(s.C(image.FieldOwnerID), viewer),
 			sql.EQ(s.C(image.FieldVisibility), image.VisibilityPublic),
+			sql.In(s.C(image.FieldID), sql.Select(shared.C(imageshare.FieldImageID)).From(shared).Where(sql.EQ(shared.C(imageshare.FieldUserID), viewer))),
 			sql.In(s.C(image.FieldID), sql.Select(c.C(container.FieldImageID)).From(c).Where(sql.EQ(c.C(container.FieldOwnerID), viewer))),
 		))
+	}
+}
+
+// shareSeen: of one's own images, and that one sees an image oneself.
+func shareSeen(viewer string) func(*sql.Selector) {
+	return func(s *sql.Selector) {
+		i := sql.Table(image.Table)
+		s.Where(sql.Or(
+			sql.EQ(s.C(imageshare.FieldUserID), viewer),
+			sql.In(s.C(imageshare.FieldImageID), sql.Select(i.C(image.FieldID)).From(i).Where(sql.EQ(i.C(image.FieldOwnerID), viewer))),
+		))
+	}
+}
+
+// ofImagesSeen are the rows whose column names an image that the viewer sees.
+func ofImagesSeen(column string) func(string) func(*sql.Selector) {
+	return func(viewer string) func(*sql.Selector) {
+		return func(s *sql.Selector) {
+			i := sql.Select(image.FieldID).From(sql.Table(image.Table))
+			imageSeen(viewer)(i)
+			s.Where(sql.In(s.C(column), i))
+		}
 	}
 }
 

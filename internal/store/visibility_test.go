@@ -39,6 +39,10 @@ func person(t *testing.T, c *ent.Client, name string, visibility image.Visibilit
 	v := c.Volume.Create().SetOwnerID(u.ID).SetName("data").SetNameKey("data").SetVisibility(volume.Visibility(visibility)).SaveX(system)
 	c.Mount.Create().SetContainerID(b.ID).SetVolumeID(v.ID).SetPath("/data").SaveX(system)
 	c.ContainerEvent.Create().SetContainerID(b.ID).SetKind("k").SetMessage("m").SaveX(system)
+	c.ImageShare.Create().SetImageID(i.ID).SetUserID(u.ID).SaveX(system)
+	c.ImageLine.Create().SetImageID(i.ID).SetNumber(1).SetText("t").SetAt(u.CreatedAt).SaveX(system)
+	c.StatsChunk.Create().SetContainerID(b.ID).SetStep(60).SetFrom(u.CreatedAt).SetTo(u.CreatedAt).SetData([]byte("d")).SaveX(system)
+	c.Terminal.Create().SetContainerID(b.ID).SetUserID(u.ID).SetName("main").SaveX(system)
 	c.AccessToken.Create().SetUserID(u.ID).SetName("t").SetTokenHash(name).SaveX(system)
 	c.Invitation.Create().SetCodeHash(name).SetMaxUses(1).SetCreatedByID(u.ID).SaveX(system)
 	c.QuotaRequest.Create().SetUserID(u.ID).SetLimits(&record.Limits{}).SaveX(system)
@@ -112,6 +116,30 @@ var kinds = map[string]struct {
 		func(ctx context.Context, c *ent.Client) (int, error) { return c.Mount.Query().Count(ctx) },
 		nil, // it has no field that can change
 		func(ctx context.Context, c *ent.Client) (int, error) { return c.Mount.Delete().Exec(ctx) },
+	},
+	ent.TypeImageShare: {
+		func(ctx context.Context, c *ent.Client) (int, error) { return c.ImageShare.Query().Count(ctx) },
+		nil, // it has no field that can change
+		func(ctx context.Context, c *ent.Client) (int, error) { return c.ImageShare.Delete().Exec(ctx) },
+	},
+	ent.TypeImageLine: {
+		func(ctx context.Context, c *ent.Client) (int, error) { return c.ImageLine.Query().Count(ctx) },
+		nil, // likewise
+		func(ctx context.Context, c *ent.Client) (int, error) { return c.ImageLine.Delete().Exec(ctx) },
+	},
+	ent.TypeStatsChunk: {
+		func(ctx context.Context, c *ent.Client) (int, error) { return c.StatsChunk.Query().Count(ctx) },
+		func(ctx context.Context, c *ent.Client) (int, error) {
+			return c.StatsChunk.Update().SetTo(ctxTime).Save(ctx)
+		},
+		func(ctx context.Context, c *ent.Client) (int, error) { return c.StatsChunk.Delete().Exec(ctx) },
+	},
+	ent.TypeTerminal: {
+		func(ctx context.Context, c *ent.Client) (int, error) { return c.Terminal.Query().Count(ctx) },
+		func(ctx context.Context, c *ent.Client) (int, error) {
+			return c.Terminal.Update().SetCommand("x").Save(ctx)
+		},
+		func(ctx context.Context, c *ent.Client) (int, error) { return c.Terminal.Delete().Exec(ctx) },
 	},
 	ent.TypeAccessToken: {
 		func(ctx context.Context, c *ent.Client) (int, error) { return c.AccessToken.Query().Count(ctx) },
@@ -189,6 +217,9 @@ func TestVisibilityMatrix(t *testing.T) {
 	want[ent.TypeVolume]["owner"] = reach{2, 1}         // the other's is public
 	want[ent.TypeMount]["owner"] = reach{1, 0}          // what a container has in it stays
 	want[ent.TypeQuotaRequest]["owner"] = reach{1, 0}   // decided by administrators
+	want[ent.TypeImageShare]["owner"] = reach{1, 0}     // written by the server
+	want[ent.TypeImageLine]["owner"] = reach{2, 0}      // the other's image is public
+	want[ent.TypeStatsChunk]["owner"] = reach{1, 0}     // a history stays
 	want[ent.TypeInvitation]["owner"] = none            // also whoever it let in
 	want[ent.TypeDevice] = map[string]reach{"visitor": none, "owner": none, "administrator": {1, 1}, "system": {1, 1}}
 	want[ent.TypeHost] = map[string]reach{"visitor": none, "owner": none, "administrator": {1, 1}, "system": {1, 1}}
@@ -260,6 +291,32 @@ func TestOthersRowsThroughIdsAndEdges(t *testing.T) {
 	got, err := s.Client.Image.Query().Where(image.ID(img.ID)).WithOwner().Only(asAnn)
 	require.NoError(t, err)
 	require.Nil(t, got.Edges.Owner)
+}
+
+// TestSharedImage: it is seen by whom it is shared with, who may not change it,
+// and neither see whom else.
+func TestSharedImage(t *testing.T) {
+	s := open(t)
+	ann, ben := person(t, s.Client, "ann", image.VisibilityPrivate), person(t, s.Client, "ben", image.VisibilityPrivate)
+	cay := person(t, s.Client, "cay", image.VisibilityPrivate)
+	asAnn := auth.With(context.Background(), auth.Viewer{UserID: ann.ID})
+	img := s.Client.Image.Query().Where(image.OwnerID(ben.ID)).OnlyX(system)
+	for _, with := range []string{ann.ID, cay.ID} {
+		s.Client.ImageShare.Create().SetImageID(img.ID).SetUserID(with).ExecX(system)
+	}
+	_, err := s.Client.Image.Get(asAnn, img.ID)
+	require.NoError(t, err)
+	require.True(t, ent.IsNotFound(s.Client.Image.UpdateOneID(img.ID).SetStatusMessage("x").Exec(asAnn)))
+	shares, err := img.QueryShares().All(asAnn)
+	require.NoError(t, err)
+	require.Len(t, shares, 1)
+	require.Equal(t, ann.ID, shares[0].UserID)
+	n, err := img.QueryShares().Count(auth.With(context.Background(), auth.Viewer{UserID: ben.ID}))
+	require.NoError(t, err)
+	require.Equal(t, 3, n)
+	lines, err := img.QueryLines().Count(asAnn)
+	require.NoError(t, err)
+	require.Equal(t, 1, lines)
 }
 
 // TestVolumesOfOthers: a private one of somebody else's is not there, until a
