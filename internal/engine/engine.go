@@ -24,6 +24,7 @@ type Engine interface {
 	Volumes
 	Watcher
 	Networks
+	Execs
 	// Info asks the engine what it is and has.
 	Info(ctx context.Context) (Info, error)
 	// Ping says whether the engine answers.

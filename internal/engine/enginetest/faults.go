@@ -35,6 +35,7 @@ const (
 	MethodListVolumes   Method = "ListVolumes"
 	MethodLayerSize     Method = "LayerSize"
 	MethodPruneNetworks Method = "PruneNetworks"
+	MethodExec          Method = "Exec"
 	MethodWatch         Method = "Watch"
 	MethodInfo          Method = "Info"
 	MethodPing          Method = "Ping"
