@@ -35,7 +35,7 @@ func (e *Engine) Exec(ctx context.Context, id string, command []string) (engine.
 	var out bounded
 	// As a stream, which takes no slot: a program runs for as long as it likes.
 	err = e.stream(ctx, openTimeout, func(ctx context.Context, c *client.Client, opened func()) error {
-		conn, err := c.ContainerExecAttach(ctx, execID, container.ExecAttachOptions{})
+		conn, err := attachExec(ctx, c, execID, container.ExecAttachOptions{})
 		if err != nil {
 			return notNow(err)
 		}

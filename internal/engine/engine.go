@@ -25,6 +25,7 @@ type Engine interface {
 	Watcher
 	Networks
 	Execs
+	Terminals
 	// Info asks the engine what it is and has.
 	Info(ctx context.Context) (Info, error)
 	// Ping says whether the engine answers.

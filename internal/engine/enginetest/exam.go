@@ -117,6 +117,7 @@ func Run(t *testing.T, make func(t *testing.T) Subject) {
 		"Networks":             (*exam).networks,
 		"NetworkGone":          (*exam).networkGone,
 		"Exec":                 (*exam).exec,
+		"Terminal":             (*exam).terminal,
 		"Close":                (*exam).closed,
 	}
 	for name, question := range questions {
