@@ -218,6 +218,12 @@ func init() {
 			}
 			return id
 		},
+		"terminal": func(o *things) string {
+			view, err := o.c.house.terminals.Attach(o.ctx, o.fill("<running>"), "main", 80, 24)
+			require.NoError(o.t, err)
+			view.Close()
+			return "main"
+		},
 		"volume": func(o *things) string { return o.volume(o.mark) },
 		"trash": func(o *things) string {
 			id := o.volume(o.mark + "-trash")
@@ -387,6 +393,7 @@ var matrix = map[string][]call{
 	"Mutation.deleteVolume":  {{text: `deleteVolume(id:"<volume>"){volume{id}}`, other: notFound}},
 	"Mutation.restoreVolume": {{text: `restoreVolume(id:"<trash>"){volume{id}}`, other: notFound}},
 	"Mutation.purgeVolume":   {{text: `purgeVolume(id:"<trash>")`, other: notFound}},
+	"Mutation.closeTerminal": {{text: `closeTerminal(id:"<running>",name:"<terminal>"){container{id}}`, other: notFound}},
 	"Mutation.keepContainer": {{text: `keepContainer(id:"<container>"){container{id}}`, other: notFound}},
 	"Mutation.createContainer": {
 		{text: `createContainer(input:{name:"<new>",imageId:"<image>",start:false}){container{id}}`, other: notFound},

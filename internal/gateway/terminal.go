@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"regexp"
 	"slices"
 	"sync"
@@ -50,7 +51,7 @@ const (
 // Why an opening is refused, besides what is wrong with the request.
 var (
 	// ErrNoShell: the image has none.
-	ErrNoShell = fault.New(fault.InvalidState, "This image has no shell.")
+	ErrNoShell = errors.New("no shell")
 	// ErrTooMany: there are as many terminals as may be.
 	ErrTooMany = errors.New("too many terminals")
 	// ErrNoRoom: the container cannot begin one more process.
@@ -80,6 +81,8 @@ type Terminals struct {
 	TerminalOptions
 	life context.Context //nolint:containedctx // of the shells, which outlive every request
 	end  context.CancelFunc
+	// began is when this server did: rows from before are another's.
+	began time.Time
 	// wake makes Run look at leftovers and rights now.
 	wake chan struct{}
 
@@ -98,7 +101,7 @@ func NewTerminals(o TerminalOptions) *Terminals {
 	if o.Touch == nil {
 		o.Touch = func(string, string) {}
 	}
-	t := &Terminals{TerminalOptions: o, wake: make(chan struct{}, 1), shells: map[place]*shell{}, lost: map[place]string{}}
+	t := &Terminals{TerminalOptions: o, began: o.Now().UTC(), wake: make(chan struct{}, 1), shells: map[place]*shell{}, lost: map[place]string{}}
 	t.life, t.end = context.WithCancel(auth.AsSystem(context.Background()))
 	return t
 }
@@ -238,16 +241,18 @@ func (t *Terminals) hangUp(ctx context.Context) {
 	defer cancel()
 	t.mu.Lock()
 	t.stopped = true
-	shells := make([]*shell, 0, len(t.shells))
-	for _, s := range t.shells {
-		shells = append(shells, s)
+	open := map[place]string{}
+	for at, s := range t.shells {
+		if s.id != "" {
+			open[at] = s.id
+		}
 	}
 	t.mu.Unlock()
 	var ending sync.WaitGroup
-	for _, s := range shells {
+	for at, id := range open {
 		ending.Go(func() {
-			if err := t.Engine.EndTerminal(ctx, s.at.container, s.id); err != nil {
-				t.Log.WarnContext(ctx, "hanging up a terminal did not succeed", "container", s.at.container, "terminal", s.at.name, "error", err)
+			if err := t.Engine.EndTerminal(ctx, at.container, id); err != nil {
+				t.Log.WarnContext(ctx, "hanging up a terminal did not succeed", "container", at.container, "terminal", at.name, "error", err)
 			}
 		})
 	}
@@ -308,7 +313,7 @@ func (t *Terminals) clear(ctx context.Context, row *ent.Terminal) error {
 	at := place{row.ContainerID, row.Name}
 	if s := t.shells[at]; s != nil && s.id == row.ID {
 		delete(t.shells, at)
-	} else if s == nil { // not one that this server opened
+	} else if row.OpenedAt.Before(t.began) {
 		t.lost[at] = "The server has restarted, and the shell that was here before has ended."
 	}
 	t.mu.Unlock()
@@ -318,38 +323,52 @@ func (t *Terminals) clear(ctx context.Context, row *ent.Terminal) error {
 	return nil
 }
 
-// checkRights ends the terminals of people who may not have them any more.
+// checkRights ends the terminals of people who may not have them any more, and
+// the connections of those who may not look any more.
 func (t *Terminals) checkRights(ctx context.Context) error {
-	t.mu.Lock()
-	all := map[string][]*shell{}
-	for _, s := range t.shells {
-		if s.going() {
-			all[s.user] = append(all[s.user], s)
-		}
-	}
-	t.mu.Unlock()
+	all := t.going()
 	if len(all) == 0 {
 		return nil
 	}
-	ids := make([]string, 0, len(all))
-	for id := range all {
-		ids = append(ids, id)
+	ids := map[string]bool{}
+	for _, s := range all {
+		for _, id := range s.people() {
+			ids[id] = true
+		}
 	}
-	people, err := t.Client.User.Query().Where(user.IDIn(ids...)).All(ctx)
+	people, err := t.Client.User.Query().Where(user.IDIn(slices.Collect(maps.Keys(ids))...)).All(ctx)
 	if err != nil {
 		return err
 	}
 	now := t.Now()
-	for _, id := range ids {
-		i := slices.IndexFunc(people, func(p *ent.User) bool { return p.ID == id })
-		for _, s := range all[id] {
-			if i >= 0 && mayHave(people[i], s.owner, now) {
-				continue
-			}
-			t.finish(ctx, s, End{Reason: "The account may not use this terminal any more.", Unwelcome: true})
+	for _, s := range all {
+		may := func(id string) bool {
+			i := slices.IndexFunc(people, func(p *ent.User) bool { return p.ID == id })
+			return i >= 0 && mayHave(people[i], s.owner, now)
 		}
+		if !may(s.user) {
+			t.finish(ctx, s, unwelcome)
+			continue
+		}
+		s.expel(func(v *View) bool { return ids[v.who.UserID] && !may(v.who.UserID) })
 	}
 	return nil
+}
+
+// unwelcome is how it ends for somebody who lost the right to it.
+var unwelcome = End{Reason: "The account may not use this terminal any more.", Unwelcome: true}
+
+// going are the shells that go on.
+func (t *Terminals) going() []*shell {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var all []*shell
+	for _, s := range t.shells {
+		if s.id != "" && s.going() {
+			all = append(all, s)
+		}
+	}
+	return all
 }
 
 // mayHave says whether a person may have a terminal in an owner's container.
@@ -362,9 +381,8 @@ func mayHave(p *ent.User, owner string, now time.Time) bool {
 func (t *Terminals) finish(ctx context.Context, s *shell, end End) {
 	s.ends(end)
 	err := audit.Record(ctx, t.Client, audit.Entry{Action: "terminal.close", Target: s.at.container, TargetName: s.containerName, Detail: s.at.name + ": " + end.Reason})
-	if row, getErr := t.Client.Terminal.Get(ctx, s.id); getErr == nil {
-		err = errors.Join(err, t.clear(ctx, row))
-	}
+	// Its row may be gone already, with the account.
+	err = errors.Join(err, t.clear(ctx, &ent.Terminal{ID: s.id, ContainerID: s.at.container, Name: s.at.name, OpenedAt: s.opened}))
 	if err != nil {
 		t.Log.WarnContext(ctx, "ending a terminal did not succeed yet", "container", s.at.container, "terminal", s.at.name, "error", err)
 	}

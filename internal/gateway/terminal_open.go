@@ -51,8 +51,11 @@ func (t *Terminals) Attach(ctx context.Context, containerID, name string, cols, 
 			}
 		} else if err := s.awaitReady(ctx); err != nil {
 			return nil, err
+		} else if err := t.takenUp(ctx, s, row); err != nil {
+			return nil, err
 		}
-		if view := s.attach(cols, rows, t.greeting(at), func() { t.publish(row.ID, row.OwnerID) }); view != nil {
+		view := &View{shell: s, who: v, cols: cols, rows: rows, gone: func() { t.publish(row.ID, row.OwnerID) }}
+		if s.attach(view, t.greeting(at)) {
 			t.publish(row.ID, row.OwnerID)
 			return view, nil
 		}
@@ -67,6 +70,8 @@ func (t *Terminals) Attach(ctx context.Context, containerID, name string, cols, 
 	}
 }
 
+const notRunning = "The container does not run. Start it first."
+
 // running is the container once it runs: one that was frozen for doing nothing
 // goes on.
 func (t *Terminals) running(ctx context.Context, row *ent.Container) (*ent.Container, error) {
@@ -77,7 +82,7 @@ func (t *Terminals) running(ctx context.Context, row *ent.Container) (*ent.Conta
 	case row.Status == container.StatusPaused:
 		return nil, fault.New(fault.InvalidState, "The container is paused. Let it go on first.").With("status", string(row.Status))
 	default:
-		return nil, fault.New(fault.InvalidState, "The container does not run. Start it first.").With("status", string(row.Status))
+		return nil, fault.New(fault.InvalidState, notRunning).With("status", string(row.Status))
 	}
 	ctx, cancel := context.WithTimeout(ctx, wakeTime)
 	defer cancel()
@@ -123,7 +128,7 @@ func (t *Terminals) take(v auth.Viewer, row *ent.Container, at place) (*shell, b
 	s := &shell{
 		at: at, user: v.UserID, owner: row.OwnerID, containerName: row.Name, opened: now, last: now, now: t.Now,
 		touch: func() { t.Touch(at.container, "terminal") },
-		ready: make(chan struct{}), news: make(chan struct{}), views: map[*View]struct{}{}, size: make(chan [2]int, 1),
+		ready: make(chan struct{}), news: make(chan struct{}), views: map[*View]struct{}{}, size: make(chan [2]int, 1), typed: make(chan typing, waiting),
 	}
 	t.shells[at] = s
 	return s, true, nil
@@ -147,6 +152,16 @@ func (t *Terminals) greeting(at place) string {
 	text := t.lost[at]
 	delete(t.lost, at)
 	return text
+}
+
+// takenUp records that somebody looks at another's terminal.
+func (t *Terminals) takenUp(ctx context.Context, s *shell, row *ent.Container) error {
+	if auth.Of(ctx).UserID == s.user {
+		return nil
+	}
+	return audit.Record(ctx, t.Client, audit.Entry{
+		Action: "terminal.open", Target: row.ID, TargetName: row.Name, Detail: detail(ctx, row, s.at.name) + "; it was open already",
+	})
 }
 
 // drop forgets a shell.
@@ -174,18 +189,40 @@ func (t *Terminals) open(ctx context.Context, s *shell, row *ent.Container, cols
 		return err
 	}
 	s.touch()
-	t.pumps.Go(func() {
-		life, done := context.WithCancel(t.life)
-		t.pumps.Go(func() {
-			s.sizes(life, func(err error) {
-				t.Log.DebugContext(life, "resizing a terminal did not succeed", "container", s.at.container, "error", err)
-			})
-		})
-		end := s.pump(life)
-		done()
-		t.over(s, end)
-	})
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.stopped { // meanwhile: the next server clears it away
+		_ = opened.Close()
+		s.ends(stopping)
+		return nil
+	}
+	t.pumps.Go(func() { t.carry(s) })
 	return nil
+}
+
+// carry moves what is typed and printed until the shell ends.
+func (t *Terminals) carry(s *shell) {
+	life, done := context.WithCancel(t.life)
+	t.pumps.Go(func() {
+		s.sizes(life, func(err error) {
+			t.Log.DebugContext(life, "resizing a terminal did not succeed", "container", s.at.container, "error", err)
+		})
+	})
+	t.pumps.Go(func() { s.enter(life, func(who auth.Viewer) { t.thaw(life, s, who) }) })
+	end := s.pump(life)
+	done()
+	t.over(s, end)
+}
+
+// thaw lets a container go on that was frozen for doing nothing: somebody types.
+func (t *Terminals) thaw(ctx context.Context, s *shell, who auth.Viewer) {
+	row, err := t.Client.Container.Get(ctx, s.at.container)
+	if err == nil && row.Frozen == container.FrozenIdle {
+		_, err = t.Lifecycle.Keep(auth.With(ctx, who), row.ID)
+	}
+	if err != nil && ctx.Err() == nil {
+		t.Log.WarnContext(ctx, "a frozen container was not woken by typing", "container", s.at.container, "error", err)
+	}
 }
 
 // begin writes the row, and opens the terminal.
@@ -209,9 +246,11 @@ func (t *Terminals) begin(ctx context.Context, s *shell, row *ent.Container, col
 	if err != nil {
 		return nil, err
 	}
+	t.mu.Lock()
 	s.mu.Lock()
-	s.id, s.command = kept.ID, kept.Command
+	s.id, s.command = kept.ID, kept.Command // under both: read under either
 	s.mu.Unlock()
+	t.mu.Unlock()
 	opened, err := t.Engine.OpenTerminal(ctx, row.ID, engine.TerminalSpec{ID: kept.ID, Command: command, Cols: cols, Rows: rows})
 	if err != nil {
 		return nil, told(err)
@@ -233,13 +272,7 @@ func (t *Terminals) clearPlace(ctx context.Context, at place) error {
 	if err != nil {
 		return err
 	}
-	if err := t.clear(ctx, left); err != nil {
-		return err
-	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.lost[at] = "The server has restarted, and the shell that was here before has ended."
-	return nil
+	return t.clear(ctx, left)
 }
 
 // over is what comes after the end of a shell.
@@ -281,6 +314,7 @@ func (t *Terminals) over(s *shell, end End) {
 var shells = []struct{ command, probe []string }{
 	{[]string{"bash"}, []string{"bash", "-c", ":"}},
 	{[]string{"zsh"}, []string{"zsh", "-c", ":"}},
+	{[]string{"sh"}, []string{"sh", "-c", "exit 0"}},
 	{[]string{"ash"}, []string{"ash", "-c", ":"}},
 	{[]string{"busybox", "sh"}, []string{"busybox", "sh", "-c", ":"}},
 	{[]string{"python3"}, []string{"python3", "-c", "pass"}},
@@ -303,7 +337,7 @@ func (t *Terminals) shellOf(ctx context.Context, id string) ([]string, error) {
 			return s.command, nil
 		}
 	}
-	return nil, ErrNoShell
+	return nil, fault.New(fault.InvalidState, "This image has no shell.").Because(ErrNoShell)
 }
 
 // told puts the engine's refusals into words for people.
@@ -316,7 +350,7 @@ func told(err error) error {
 	case errors.Is(err, engine.ErrUnreachable), errors.Is(err, context.DeadlineExceeded):
 		return fault.New(fault.EngineUnavailable, "The engine cannot be reached.").Because(err)
 	case errors.Is(err, engine.ErrNotFound), errors.Is(err, engine.ErrRefused):
-		return fault.New(fault.InvalidState, "The container does not run. Start it first.").Because(err)
+		return fault.New(fault.InvalidState, notRunning).Because(err)
 	}
 	return err
 }

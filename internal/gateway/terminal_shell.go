@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/mlride/mlride/internal/auth"
 	"github.com/mlride/mlride/internal/engine"
 )
 
@@ -26,7 +27,12 @@ type End struct {
 	Unwelcome bool
 	// Lost says that the engine was lost, and with it the terminal.
 	Lost bool
+	// Restart says that the server stops, and comes back.
+	Restart bool
 }
+
+// stopping is how it ends with the server.
+var stopping = End{Reason: "The server stops.", Restart: true}
 
 // shell is a terminal that this server opened.
 type shell struct {
@@ -51,7 +57,18 @@ type shell struct {
 	last     time.Time // when something was last typed or printed
 	touched  time.Time
 	size     chan [2]int // the newest wish
+	typed    chan typing
 }
+
+// typing is what somebody typed.
+type typing struct {
+	who  auth.Viewer
+	text []byte
+}
+
+// waiting is how much of what was typed waits for a program that does not read,
+// in messages; whoever types more waits too.
+const waiting = 16
 
 // open says whether it can be looked at. The lock of Terminals is held, or not.
 func (s *shell) open() bool {
@@ -141,7 +158,7 @@ func (s *shell) pump(ctx context.Context) End {
 
 func (s *shell) ended(ctx context.Context, why error) End {
 	if ctx.Err() != nil {
-		return End{Reason: "The server stops.", Lost: true}
+		return stopping
 	}
 	code, err := s.terminal.Wait(ctx)
 	switch {
@@ -183,32 +200,76 @@ func (s *shell) fit() {
 	s.size <- [2]int{cols, rows} // never blocks: one place, just emptied, filled under the lock
 }
 
+// enter types what was typed until ctx ends. It says who does, once in a while.
+func (s *shell) enter(ctx context.Context, now func(auth.Viewer)) {
+	var last time.Time
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case t := <-s.typed:
+			if at := s.now(); at.Sub(last) >= touchEvery || at.Before(last) {
+				last = at
+				now(t.who)
+			}
+			if _, err := s.terminal.Write(t.text); err != nil {
+				return // its end is told by what it prints
+			}
+		}
+	}
+}
+
+// people are all who have to do with it.
+func (s *shell) people() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	ids := []string{s.user}
+	for v := range s.views {
+		ids = append(ids, v.who.UserID)
+	}
+	return ids
+}
+
+// expel ends connections.
+func (s *shell) expel(which func(*View) bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for v := range s.views {
+		if which(v) {
+			v.expelled = true
+		}
+	}
+	s.changed()
+}
+
 // View is one connection to a terminal.
 type View struct {
 	shell      *shell
+	who        auth.Viewer
 	cols, rows int
 	place      int64
 	greeting   []byte
+	expelled   bool
 	gone       func()
 	once       sync.Once
 }
 
-// attach adds a view, which first gets the last of what was printed; nil when the
-// shell has ended.
-func (s *shell) attach(cols, rows int, greeting string, gone func()) *View {
+// attach adds a view, which first gets the last of what was printed; false when
+// the shell has ended.
+func (s *shell) attach(v *View, greeting string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.terminal == nil || s.end != nil {
-		return nil
+		return false
 	}
-	v := &View{shell: s, cols: cols, rows: rows, place: s.tape.end, gone: gone}
 	if greeting != "" {
 		v.greeting = []byte("[" + greeting + "]\r\n")
 	}
+	v.place = s.tape.end
 	v.greeting = append(v.greeting, s.tape.whole(keptOutput)...)
 	s.views[v] = struct{}{}
 	s.fit()
-	return v
+	return true
 }
 
 // Next waits for what is printed. Once the terminal has ended and everything was
@@ -224,6 +285,9 @@ func (v *View) Next(ctx context.Context) ([]byte, *End, error) {
 			v.place = s.tape.end
 		}
 		end, news := s.end, s.news
+		if v.expelled {
+			out, end = nil, &unwelcome
+		}
 		s.mu.Unlock()
 		if len(out) > 0 {
 			return out, nil, nil
@@ -239,12 +303,21 @@ func (v *View) Next(ctx context.Context) ([]byte, *End, error) {
 	}
 }
 
-// Write types.
-func (v *View) Write(p []byte) (int, error) {
+// Type types. It waits, until ctx ends, where the program does not read.
+func (v *View) Type(ctx context.Context, text []byte) error {
 	v.shell.mu.Lock()
 	v.shell.active()
+	may := !v.expelled && v.shell.end == nil
 	v.shell.mu.Unlock()
-	return v.shell.terminal.Write(p)
+	if !may {
+		return nil // Next says why
+	}
+	select {
+	case v.shell.typed <- typing{v.who, text}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // Resize says how large this connection's screen is, 1 to MaxSize each way. Where
