@@ -266,15 +266,13 @@ func (w *watcher) over() gateway.End {
 
 const ent32 = 32 * record.MiB
 
-// fewProcesses lowers how many processes a container may have to less than it
-// has, behind our back.
-func (h *termHouse) fewProcesses(id string) {
+// processes changes how many processes a container may have, behind our back.
+func (h *termHouse) processes(id string, most int64) {
 	h.t.Helper()
-	few := int64(2)
 	seen, err := h.engine.Inspect(sys, id)
 	require.NoError(h.t, err)
 	_, err = dockertest.Client(h.t).ContainerUpdate(sys, seen.EngineID, dockercontainer.UpdateConfig{
-		Resources: dockercontainer.Resources{PidsLimit: &few},
+		Resources: dockercontainer.Resources{PidsLimit: &most},
 	})
 	require.NoError(h.t, err)
 }

