@@ -98,7 +98,7 @@ func hungUp(ctx context.Context, way reach, sessions []int) (left int, err error
 // works where it has no room for one more process; else from inside.
 func (e *Engine) reach(id string, found container.InspectResponse) reach {
 	first := hostProcess{found.State.Pid}
-	if _, err := first.environment(); err == nil && found.State.Pid > 0 && first.within(found.ID) {
+	if _, err := first.environment(); err == nil && !e.remote && found.State.Pid > 0 && first.within(found.ID) {
 		return fromHost{found.ID}
 	}
 	return fromInside{e, id}

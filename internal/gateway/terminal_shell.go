@@ -200,18 +200,14 @@ func (s *shell) fit() {
 	s.size <- [2]int{cols, rows} // never blocks: one place, just emptied, filled under the lock
 }
 
-// enter types what was typed until ctx ends. It says who does, once in a while.
-func (s *shell) enter(ctx context.Context, now func(auth.Viewer)) {
-	var last time.Time
+// enter types what was typed until ctx ends, and says before who does.
+func (s *shell) enter(ctx context.Context, before func(auth.Viewer)) {
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case t := <-s.typed:
-			if at := s.now(); at.Sub(last) >= touchEvery || at.Before(last) {
-				last = at
-				now(t.who)
-			}
+			before(t.who)
 			if _, err := s.terminal.Write(t.text); err != nil {
 				return // its end is told by what it prints
 			}
