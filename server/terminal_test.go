@@ -108,7 +108,7 @@ func TestTerminalOverTheSocket(t *testing.T) {
 		second.sees("stty size")
 		return strings.Contains(second.text.String(), "40 120\r\n")
 	}, termPatience, 50*time.Millisecond)
-	answer := c.post(t, token, `{container(id:"`+id+`"){terminals{name command connections}}}`, nil)
+	answer := c.post(t, token, `{containers{edges{node{terminals{name command connections}}}}}`, nil)
 	require.Contains(t, answer.body, `"name":"work"`)
 	require.Contains(t, answer.body, `"command":"sh"`)
 
@@ -134,7 +134,7 @@ func TestTerminalOverTheSocket(t *testing.T) {
 func TestTerminalRefusedBeforeTheSocket(t *testing.T) {
 	t.Parallel()
 	c := newCastle(t)
-	o, id, token, _ := c.tenant(t)
+	_, id, token, _ := c.tenant(t)
 	refused := func(want int, token string, header ...string) {
 		t.Helper()
 		_, response, err := c.dialTerminal(t, id, token, header...)
@@ -164,7 +164,9 @@ func TestTerminalRefusedBeforeTheSocket(t *testing.T) {
 	require.NoError(t, response.Body.Close())
 	require.Equal(t, http.StatusUpgradeRequired, response.StatusCode)
 
-	c.client().User.UpdateOne(o.owner).SetMustChangePassword(true).ExecX(theSystem)
+	beginner, _ := c.person(t, "beginner", user.RoleUser)
+	c.client().User.UpdateOne(beginner).SetMustChangePassword(true).ExecX(theSystem)
+	token, _ = c.signIn(beginner, time.Hour)
 	refused(http.StatusForbidden, token)
 }
 

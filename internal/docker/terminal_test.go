@@ -122,7 +122,7 @@ func TestEndTerminalFromInside(t *testing.T) {
 	b := newBox(t, dockertest.Instance())
 	docker.Remote(b.engine)
 	id := b.start("sleep", "3600")
-	w, other := b.tty(id, "trm_1"), b.tty(id, "trm_12")
+	w, other := b.tty(id, "trm_1"), b.tty(id, "trm_2")
 	w.types("sh -c 'trap \"\" HUP; exec sleep 1001' & sh -c 'trap \"echo deaf\" HUP; echo set-$((1+1)); while :; do sleep 1; done'\n")
 	w.sees("set-2")
 	other.types("echo here-$((1+1))\n")

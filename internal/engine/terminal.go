@@ -24,8 +24,9 @@ type Terminals interface {
 
 // TerminalSpec is a terminal to open.
 type TerminalSpec struct {
-	// ID is our own id of the terminal, unique in the container. The program finds
-	// it in its environment as MLRIDE_TERMINAL.
+	// ID is our own id of the terminal, unique in the container, and not the
+	// beginning of another's: ours are all of one length. The program finds it in
+	// its environment as MLRIDE_TERMINAL.
 	ID      string
 	Command []string
 	// Env is besides the container's own; TERM is xterm-256color.

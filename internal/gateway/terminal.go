@@ -261,16 +261,6 @@ func (t *Terminals) hangUp(ctx context.Context) {
 	t.pumps.Wait()
 }
 
-// Abandon lets go of everything as a server does that is killed: shells go on.
-// For tests.
-func (t *Terminals) Abandon() {
-	t.mu.Lock()
-	t.stopped = true
-	t.mu.Unlock()
-	t.end()
-	t.pumps.Wait()
-}
-
 // clearLeftovers ends the shells of rows that nobody holds: of an earlier server,
 // or such as could not be ended before.
 func (t *Terminals) clearLeftovers(ctx context.Context) error {
