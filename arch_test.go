@@ -48,7 +48,7 @@ var rooms = map[string][]string{
 	"internal/lifecycle": feature("internal/quota", "internal/image", "internal/volume", "internal/engine"),
 	"internal/idle":      feature("internal/quota", "internal/volume", "internal/lifecycle", "internal/monitor"),
 	"internal/disk":      feature("internal/quota", "internal/volume", "internal/lifecycle", "internal/monitor", "internal/engine"),
-	"internal/gateway":   feature("internal/lifecycle", "internal/monitor", "internal/engine"),
+	"internal/gateway":   feature("internal/quota", "internal/volume", "internal/lifecycle", "internal/monitor", "internal/engine"),
 	"internal/account":   feature("internal/quota", "internal/image", "internal/volume", "internal/lifecycle"),
 
 	// What a resolver unpacks and hands on: pages of store, changes of live, and

@@ -7,6 +7,7 @@ import (
 	"github.com/mlride/mlride/graph/generated"
 	"github.com/mlride/mlride/internal/account"
 	"github.com/mlride/mlride/internal/audit"
+	"github.com/mlride/mlride/internal/gateway"
 	"github.com/mlride/mlride/internal/image"
 	"github.com/mlride/mlride/internal/lifecycle"
 	"github.com/mlride/mlride/internal/monitor"
@@ -22,6 +23,7 @@ type Resolver struct {
 	Quota     *quota.Service
 	Monitor   *monitor.Service
 	Volumes   *volume.Service
+	Terminals *gateway.Terminals
 	Audit     *audit.Service
 	Machine   Machine
 }

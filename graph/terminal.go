@@ -9,11 +9,11 @@ import (
 )
 
 // Terminals resolves Container.terminals.
-func (r container) Terminals(context.Context, *ent.Container) ([]*gateway.Terminal, error) {
-	return []*gateway.Terminal{}, nil
+func (r container) Terminals(_ context.Context, c *ent.Container) ([]*gateway.Terminal, error) {
+	return r.Resolver.Terminals.Of(c.ID), nil
 }
 
 // CloseTerminal resolves Mutation.closeTerminal.
-func (r mutation) CloseTerminal(context.Context, string, string) (*generated.ContainerPayload, error) {
-	return nil, errNotBuilt
+func (r mutation) CloseTerminal(ctx context.Context, id, name string) (*generated.ContainerPayload, error) {
+	return containerPayload(r.Resolver.Terminals.Close(ctx, id, name))
 }

@@ -32,6 +32,8 @@ type Deps struct {
 	// Resolver is the API's root; *graph.Resolver is one.
 	Resolver generated.ResolverRoot
 	Accounts Accounts
+	// Terminals connects with terminals in containers; *gateway.Terminals is one.
+	Terminals Terminals
 	// Ready tells the state of each part, as JSON can hold it, and whether
 	// requests can be answered.
 	Ready  func(ctx context.Context) (status any, ok bool)
@@ -66,6 +68,10 @@ func NewHandler(deps Deps) *Handler {
 
 	mux := http.NewServeMux()
 	mux.Handle("/graphql", site.asViewer(h.counted(h.api)))
+	terminals := &terminals{
+		to: deps.Terminals, viewers: viewers, census: newCensus(), stopping: h.stopping, log: deps.Log, present: presenter{deps.Log},
+	}
+	mux.Handle("GET /terminal/{container}", site.asViewer(h.counted(terminals)))
 	mux.Handle("GET /schema.graphql", site.asViewer(http.HandlerFunc(h.schema)))
 	mux.Handle("GET /playground", http.RedirectHandler("/graphiql", http.StatusMovedPermanently))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {

@@ -111,7 +111,7 @@ func newCastle(t *testing.T) *castle {
 	}
 	<-c.house.lifecycle.FirstTry()
 	handler := NewHandler(Deps{
-		Resolver: counting{c.house.resolver, &c.reached}, Accounts: c.house.accounts, Ready: c.house.ready, Config: config,
+		Resolver: counting{c.house.resolver, &c.reached}, Accounts: c.house.accounts, Terminals: c.house.terminals, Ready: c.house.ready, Config: config,
 		Trail: c.house.audit, Assets: page, Log: c.house.log,
 	})
 	handler.api.viewers.ping = 50 * time.Millisecond
@@ -217,6 +217,12 @@ func init() {
 				require.NoError(o.t, err)
 			}
 			return id
+		},
+		"terminal": func(o *things) string {
+			view, err := o.c.house.terminals.Attach(o.ctx, o.fill("<running>"), "main", 80, 24)
+			require.NoError(o.t, err)
+			view.Close()
+			return "main"
 		},
 		"volume": func(o *things) string { return o.volume(o.mark) },
 		"trash": func(o *things) string {
@@ -387,6 +393,7 @@ var matrix = map[string][]call{
 	"Mutation.deleteVolume":  {{text: `deleteVolume(id:"<volume>"){volume{id}}`, other: notFound}},
 	"Mutation.restoreVolume": {{text: `restoreVolume(id:"<trash>"){volume{id}}`, other: notFound}},
 	"Mutation.purgeVolume":   {{text: `purgeVolume(id:"<trash>")`, other: notFound}},
+	"Mutation.closeTerminal": {{text: `closeTerminal(id:"<running>",name:"<terminal>"){container{id}}`, other: notFound}},
 	"Mutation.keepContainer": {{text: `keepContainer(id:"<container>"){container{id}}`, other: notFound}},
 	"Mutation.createContainer": {
 		{text: `createContainer(input:{name:"<new>",imageId:"<image>",start:false}){container{id}}`, other: notFound},

@@ -27,6 +27,7 @@ import (
 	"github.com/mlride/mlride/internal/docker"
 	"github.com/mlride/mlride/internal/engine"
 	"github.com/mlride/mlride/internal/firewall"
+	"github.com/mlride/mlride/internal/gateway"
 	"github.com/mlride/mlride/internal/idle"
 	"github.com/mlride/mlride/internal/image"
 	"github.com/mlride/mlride/internal/lifecycle"
@@ -79,7 +80,7 @@ func Run(ctx context.Context, config Config, version string) error {
 	case <-time.After(firstContact):
 	}
 	handler := NewHandler(Deps{
-		Resolver: house.resolver, Accounts: house.accounts, Ready: house.ready,
+		Resolver: house.resolver, Accounts: house.accounts, Terminals: house.terminals, Ready: house.ready,
 		Config: config, Trail: house.audit, Assets: frontend.Assets(), Log: log,
 	})
 	if _, err := fmt.Fprintf(os.Stdout, "listening on %s\n", config.Address(listener.Addr())); err != nil {
@@ -106,6 +107,7 @@ type house struct {
 	volumes   *volume.Service
 	lifecycle *lifecycle.Service
 	idle      *idle.Service
+	terminals *gateway.Terminals
 	disk      *disk.Service
 	audit     *audit.Service
 	resolver  *graph.Resolver
@@ -203,6 +205,9 @@ func (h *house) features(ctx context.Context, feed *live.Feed) error {
 		Client: client, Lifecycle: h.lifecycle, Quota: h.quota, Latest: h.monitor.Latest,
 		Stop: config.IdleStop.Duration, Now: time.Now, Log: log,
 	})
+	h.terminals = gateway.NewTerminals(gateway.TerminalOptions{
+		Client: client, Engine: h.engine, Lifecycle: h.lifecycle, Feed: feed, Touch: h.idle.Touch, Now: time.Now, Log: log,
+	})
 	h.disk = disk.New(disk.Options{
 		Client: client, Engine: h.engine, Lifecycle: h.lifecycle, Quota: h.quota, Latest: h.monitor.Latest,
 		Folders: h.folders, Reserve: config.HostReserve.Disk, Now: time.Now, Log: log,
@@ -210,10 +215,10 @@ func (h *house) features(ctx context.Context, feed *live.Feed) error {
 	h.firewall = firewall.New(firewall.Options{Off: config.Firewall == "off", Here: h.here, Log: log})
 	h.audit = audit.New(audit.Options{Client: client, Feed: feed, Keep: config.AuditKeep.Duration, Now: time.Now, Log: log})
 	h.resolver = &graph.Resolver{
-		Account: h.accounts, Audit: h.audit, Images: h.images, Lifecycle: h.lifecycle, Quota: h.quota, Monitor: h.monitor, Volumes: h.volumes, Machine: h,
+		Account: h.accounts, Audit: h.audit, Images: h.images, Lifecycle: h.lifecycle, Quota: h.quota, Monitor: h.monitor, Volumes: h.volumes, Terminals: h.terminals, Machine: h,
 	}
 	h.loops = []func(context.Context){
-		h.accounts.Run, h.images.Run, h.monitor.Run, h.volumes.Run, h.lifecycle.Run, h.idle.Run, h.disk.Run, h.audit.Run, h.firewall.Keep,
+		h.accounts.Run, h.images.Run, h.monitor.Run, h.volumes.Run, h.lifecycle.Run, h.idle.Run, h.terminals.Run, h.disk.Run, h.audit.Run, h.firewall.Keep,
 	}
 	return nil
 }

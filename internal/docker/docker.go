@@ -103,7 +103,8 @@ type Engine struct {
 	dialing chan struct{}
 	current *client.Client
 	usage   usage
-	// remote makes it go about volumes as where their folders are out of reach.
+	// remote makes it go about volumes and processes as where the host's files of
+	// them are out of reach.
 	remote bool
 	// open ends at Close, and all streams with it.
 	open  context.Context

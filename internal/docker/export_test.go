@@ -1,6 +1,6 @@
 package docker
 
-// Remote makes e go about volumes as where the engine's folders are out of reach.
+// Remote makes e go about volumes and processes as where the host's files of them are out of reach.
 func Remote(e *Engine) { e.remote = true }
 
 // Allocated and OpenUp are for tests of these alone.

@@ -156,3 +156,41 @@ func drain(t testing.TB, what string, body io.ReadCloser) {
 		}
 	}
 }
+
+// Bare gives the reference of an image with nothing but one program of busybox's,
+// under its name in the root folder, and these arguments as its command: there is
+// no shell. It goes with the test.
+func Bare(t testing.TB, name string, args ...string) string {
+	t.Helper()
+	program, err := os.ReadFile(busybox)
+	if err != nil {
+		t.Fatalf("these tests need busybox-static (as root: apt-get install busybox-static): %v", err)
+	}
+	command, err := json.Marshal(append([]string{"/" + name}, args...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var buf bytes.Buffer
+	w := tar.NewWriter(&buf)
+	if err := errors.Join(w.WriteHeader(&tar.Header{Name: name, Mode: 0o755, Size: int64(len(program))}), write(w, program), w.Close()); err != nil {
+		t.Fatal(err)
+	}
+	c := Client(t)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	ref := "mlridetest/" + Instance() + ":1"
+	body, err := c.ImageImport(ctx, image.ImportSource{Source: &buf, SourceName: "-"}, ref, image.ImportOptions{
+		Changes: []string{"CMD " + string(command)},
+	})
+	if err != nil {
+		t.Fatalf("import %s: %v", ref, err)
+	}
+	drain(t, "import "+ref, body)
+	t.Cleanup(func() { untag(t, c, ref) })
+	return ref
+}
+
+func write(w io.Writer, p []byte) error {
+	_, err := w.Write(p)
+	return err
+}

@@ -116,6 +116,8 @@ func Run(t *testing.T, make func(t *testing.T) Subject) {
 		"Archive":              (*exam).archive,
 		"Networks":             (*exam).networks,
 		"NetworkGone":          (*exam).networkGone,
+		"Exec":                 (*exam).exec,
+		"Terminal":             (*exam).terminal,
 		"Close":                (*exam).closed,
 	}
 	for name, question := range questions {

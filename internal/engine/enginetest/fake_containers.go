@@ -14,16 +14,17 @@ import (
 // box is a container.
 type box struct {
 	engine.State
-	instance string // empty: a stranger's
-	image    string
-	broken   bool
-	program  program
-	devices  []string
-	log      []engine.LogLine
-	used     int64 // memory
-	cpu      int64
-	mounts   []engine.Mount
-	layer    map[string]file // outside of its volumes
+	instance  string // empty: a stranger's
+	image     string
+	broken    bool
+	program   program
+	devices   []string
+	log       []engine.LogLine
+	used      int64 // memory
+	cpu       int64
+	mounts    []engine.Mount
+	layer     map[string]file // outside of its volumes
+	terminals []*fakeTerminal
 }
 
 // program is what a command does when it is started.

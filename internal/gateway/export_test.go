@@ -1,0 +1,11 @@
+package gateway
+
+// Abandon lets go of everything as a server does that is killed: shells go on.
+func (t *Terminals) Abandon() {
+	t.mu.Lock()
+	t.stopped = true
+	t.shells = map[place]*shell{}
+	t.mu.Unlock()
+	t.end()
+	t.pumps.Wait()
+}
