@@ -7,6 +7,7 @@ import (
 	"github.com/mlride/mlride/graph/generated"
 	"github.com/mlride/mlride/internal/account"
 	"github.com/mlride/mlride/internal/audit"
+	"github.com/mlride/mlride/internal/gateway"
 	"github.com/mlride/mlride/internal/image"
 	"github.com/mlride/mlride/internal/lifecycle"
 	"github.com/mlride/mlride/internal/monitor"
@@ -23,6 +24,7 @@ type Resolver struct {
 	Monitor   *monitor.Service
 	Volumes   *volume.Service
 	Audit     *audit.Service
+	Ports     *gateway.Ports
 	Machine   Machine
 }
 

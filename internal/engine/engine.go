@@ -24,6 +24,8 @@ type Engine interface {
 	Volumes
 	Watcher
 	Networks
+	Dialer
+	Launcher
 	// Info asks the engine what it is and has.
 	Info(ctx context.Context) (Info, error)
 	// Ping says whether the engine answers.

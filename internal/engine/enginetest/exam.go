@@ -116,6 +116,8 @@ func Run(t *testing.T, make func(t *testing.T) Subject) {
 		"Archive":              (*exam).archive,
 		"Networks":             (*exam).networks,
 		"NetworkGone":          (*exam).networkGone,
+		"Dial":                 (*exam).dial,
+		"Launch":               (*exam).launch,
 		"Close":                (*exam).closed,
 	}
 	for name, question := range questions {

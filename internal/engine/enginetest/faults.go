@@ -35,6 +35,8 @@ const (
 	MethodListVolumes   Method = "ListVolumes"
 	MethodLayerSize     Method = "LayerSize"
 	MethodPruneNetworks Method = "PruneNetworks"
+	MethodDial          Method = "Dial"
+	MethodLaunch        Method = "Launch"
 	MethodWatch         Method = "Watch"
 	MethodInfo          Method = "Info"
 	MethodPing          Method = "Ping"
