@@ -26,6 +26,7 @@ type Engine interface {
 	Networks
 	Dialer
 	Launcher
+	Execs
 	// Info asks the engine what it is and has.
 	Info(ctx context.Context) (Info, error)
 	// Ping says whether the engine answers.

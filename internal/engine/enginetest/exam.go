@@ -118,6 +118,7 @@ func Run(t *testing.T, make func(t *testing.T) Subject) {
 		"NetworkGone":          (*exam).networkGone,
 		"Dial":                 (*exam).dial,
 		"Launch":               (*exam).launch,
+		"Exec":                 (*exam).exec,
 		"Close":                (*exam).closed,
 	}
 	for name, question := range questions {

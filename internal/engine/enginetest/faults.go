@@ -37,6 +37,7 @@ const (
 	MethodPruneNetworks Method = "PruneNetworks"
 	MethodDial          Method = "Dial"
 	MethodLaunch        Method = "Launch"
+	MethodExec          Method = "Exec"
 	MethodWatch         Method = "Watch"
 	MethodInfo          Method = "Info"
 	MethodPing          Method = "Ping"
