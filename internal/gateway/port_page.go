@@ -54,7 +54,7 @@ type words struct{ title, text, button string }
 var pages = map[pageKind][2]words{
 	pageNoSuch: {
 		{"Nothing here", "There is no such container that you may see, or the address is not complete.", ""},
-		{"这里什么都没有", "没有您可以查看的这个容器，或者地址不完整。", ""}},
+		{"这里什么都没有", "没有你可以查看的这个容器，或者地址不完整。", ""}},
 	pageNoPort: {
 		{"Not a declared port", "This port is not among those of the container that are reached from outside. Add it on the container's page.", ""},
 		{"端口未声明", "该端口不在此容器对外开放的端口之列。请在容器页面中添加。", ""}},
@@ -69,13 +69,13 @@ var pages = map[pageKind][2]words{
 		{"访问令牌无效", "它已被撤销、已过期或从未存在。", ""}},
 	pageSignedOut: {
 		{"You are not signed in", "Load the page again to sign in.", ""},
-		{"您尚未登录", "请重新加载页面以登录。", ""}},
+		{"你尚未登录", "请重新加载页面以登录。", ""}},
 	pageTicketOver: {
 		{"This link is over", "A link like this works once, for half a minute, and in one browser. Open the page again.", "Open"},
 		{"链接已失效", "此类链接只能在同一浏览器中于半分钟内使用一次。请重新打开页面。", "打开"}},
 	pageForeign: {
 		{"Somebody else's program", "This opens a program in a container that is not yours. All programs share one origin here: its page could act as you on your own containers' pages. That you opened it is written down.", "Open it"},
-		{"他人的程序", "即将打开不属于您的容器中的程序。此处所有程序共用一个源：该页面可能以您的身份操作您自己容器的页面。本次打开会被记录。", "仍然打开"}},
+		{"他人的程序", "即将打开不属于你的容器中的程序。此处所有程序共用一个源：该页面可能以你的身份操作你自己容器的页面。本次打开会被记录。", "仍然打开"}},
 	pageTooMany: {
 		{"Too much is open", "Close some of your pages, then try again.", ""},
 		{"打开的连接过多", "请关闭一些页面后重试。", ""}},

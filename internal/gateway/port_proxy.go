@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httputil"
@@ -293,7 +294,7 @@ func (p *Ports) newProxy() *httputil.ReverseProxy {
 		BufferPool:     &buffers{},
 		ModifyResponse: p.answered,
 		ErrorHandler:   p.broken,
-		ErrorLog:       nil,
+		ErrorLog:       slog.NewLogLogger(p.Log.Handler(), slog.LevelDebug), // connections that break off are many and tell little
 	}
 }
 
