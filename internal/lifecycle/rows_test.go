@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -553,8 +554,8 @@ func portNamed(name string) func(*lifecycle.Wanted) {
 // TestPortsTakeThePlaceOfThoseThatWere, and stay when nothing is said of them.
 func TestPortsTakeThePlaceOfThoseThatWere(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t, time.Now)
-	ann := h.person("ann")
+	h, _ := onFake(t, 8)
+	ann := h.person("ann", roomy)
 	w := h.want("fine", "sleep", "1000")
 	w.Ports = []record.Port{{Name: "网页", Port: 80}}
 	row, err := h.Create(ann, w)
