@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"log"
 	"net/http"
@@ -43,7 +44,16 @@ const (
 
 type row struct{ what, ours, theirs, ratio, goal string }
 
+// part is one of the measurements.
+type part struct {
+	name    string
+	measure func(context.Context, *product, *engine) ([]row, error)
+}
+
+var only = flag.String("only", "", "the one part to measure: list, rights, lifecycle, burst, idle, rest or proxy")
+
 func main() {
+	flag.Parse()
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer cancel()
 	ctx, cancelTime := context.WithTimeout(ctx, 12*time.Minute)
@@ -82,8 +92,12 @@ func run(ctx context.Context) (err error) {
 		return err
 	}
 	var rows []row
-	for _, measure := range []func(context.Context, *product, *engine) ([]row, error){list, rights, lifecycle, burst, startAndIdle, rest} {
-		got, err := measure(ctx, p, raw)
+	parts := []part{{"list", list}, {"rights", rights}, {"lifecycle", lifecycle}, {"burst", burst}, {"idle", startAndIdle}, {"rest", rest}, {"proxy", proxy}}
+	for _, one := range parts {
+		if *only != "" && *only != one.name {
+			continue
+		}
+		got, err := one.measure(ctx, p, raw)
 		if err != nil {
 			return err
 		}

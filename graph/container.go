@@ -69,7 +69,7 @@ func wanted(in generated.CreateContainerInput) lifecycle.Wanted {
 		Name: in.Name, ImageID: in.ImageID, CPU: in.CPULimit, Memory: in.MemoryLimit, GPU: in.GpuLimit,
 		Command: in.Command, Environment: environment, RestartPolicy: in.RestartPolicy,
 		Start: in.Start, IdempotencyKey: in.IdempotencyKey, Queue: in.WhenFull == generated.WhenFullQueue,
-		Mounts: mounts, Workspace: in.Workspace, IdleTimeout: in.IdleTimeout,
+		Mounts: mounts, Workspace: in.Workspace, IdleTimeout: in.IdleTimeout, Ports: ports(in.Ports),
 	}
 }
 
@@ -158,9 +158,14 @@ func (r mutation) KeepContainer(ctx context.Context, id string) (*generated.Cont
 
 // UpdateContainer resolves Mutation.updateContainer.
 func (r mutation) UpdateContainer(ctx context.Context, id string, in generated.UpdateContainerInput) (*generated.ContainerPayload, error) {
-	return containerPayload(r.Lifecycle.Update(ctx, id, lifecycle.Edit{
+	edit := lifecycle.Edit{
 		Name: in.Name, CPU: in.CPULimit, Memory: in.MemoryLimit, RestartPolicy: in.RestartPolicy, IdleTimeout: in.IdleTimeout,
-	}))
+	}
+	if in.Ports != nil {
+		wanted := ports(in.Ports)
+		edit.Ports = &wanted
+	}
+	return containerPayload(r.Lifecycle.Update(ctx, id, edit))
 }
 
 // RemoveContainer resolves Mutation.removeContainer.

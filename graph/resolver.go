@@ -25,6 +25,7 @@ type Resolver struct {
 	Volumes   *volume.Service
 	Terminals *gateway.Terminals
 	Audit     *audit.Service
+	Ports     *gateway.Ports
 	Machine   Machine
 }
 

@@ -47,18 +47,6 @@ pull_python() {
   return 1
 }
 
-# The lines of the system's own package sources, without those of third parties.
-sources() {
-  local origin line keys
-  apt-get indextargets --format '$(ORIGIN) $(REPO_URI) $(RELEASE) $(COMPONENT)' 'Created-By: Packages' | sort -u |
-    while read -r origin line; do
-      case $origin in Debian | Ubuntu) ;; *) continue ;; esac
-      keys=/usr/share/keyrings/${origin,,}-archive-keyring.gpg
-      [ ! -e "$keys" ] || line="[signed-by=$keys] $line"
-      echo "deb $line"
-    done
-}
-
 build_python() {
   command -v apt-get >/dev/null || return 1
   local suite log="$work/log"
@@ -66,7 +54,7 @@ build_python() {
   [ -n "$suite" ] || return 1
   echo "Starter image: building one with Python from the system's packages, once (about a minute and a half)."
   scripts/apt.sh "building the starter image" mmdebstrap || return 1
-  sources >"$work/sources.list"
+  scripts/package-sources.sh >"$work/sources.list"
   [ -s "$work/sources.list" ] || { echo "Starter image: no package source of Debian or Ubuntu is set up."; return 1; }
   # python3-venv, because people install packages; ca-certificates, because they fetch them.
   if ! "${root[@]}" mmdebstrap --variant=minbase --include=python3,python3-venv,ca-certificates \

@@ -15,6 +15,7 @@ need docker-registry docker-registry
 need busybox busybox-static
 need python3 python3
 need curl curl
+need mmdebstrap mmdebstrap
 # An image is made of the system's own apt and Python, to see that both install
 # packages in a container.
 [ -x /usr/bin/python3 ] || packages+=(python3)
@@ -27,3 +28,4 @@ fi
 [ ${#packages[@]} -eq 0 ] || scripts/apt.sh "the tests" "${packages[@]}"
 scripts/compiler.sh
 scripts/engine.sh
+scripts/jupyter-image.sh

@@ -19,6 +19,7 @@ import (
 	"github.com/mlride/mlride/graph/generated"
 	"github.com/mlride/mlride/internal/auth"
 	"github.com/mlride/mlride/internal/fault"
+	"github.com/mlride/mlride/internal/gateway"
 )
 
 // contentPolicy lets the pages run only what this server sent them. Style
@@ -40,6 +41,8 @@ type Deps struct {
 	Config Config
 	// Trail is told of what is refused; *audit.Service is one. Nobody is when nil.
 	Trail Trail
+	// Open lets browsers in on the second origin; nobody comes there when nil.
+	Open http.HandlerFunc
 	// Assets are the files of the front-end.
 	Assets fs.FS
 	Log    *slog.Logger
@@ -49,6 +52,7 @@ type Deps struct {
 type Handler struct {
 	chain http.Handler
 	api   *api
+	site  *site
 
 	mu sync.Mutex
 	// open is how many requests to the API are being answered.
@@ -86,6 +90,9 @@ func NewHandler(deps Deps) *Handler {
 		answer(w, code, status)
 	})
 	mux.Handle("GET /avatars/{name}", avatars(filepath.Join(deps.Config.Data, avatarFolder)))
+	if deps.Open != nil {
+		mux.Handle(gateway.OpenPath, site.asViewer(deps.Open))
+	}
 	mux.Handle("/", newPages(deps.Assets))
 
 	var chain http.Handler = mux
@@ -100,6 +107,7 @@ func NewHandler(deps Deps) *Handler {
 			MaxAge:           600,
 		}).Handler(chain)
 	}
+	h.site = site
 	h.chain = site.outermost(chain)
 	return h
 }

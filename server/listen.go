@@ -23,18 +23,30 @@ const (
 // Listen opens the site's address. An address that is taken is an error that
 // names the setting.
 func Listen(ctx context.Context, config Config) (net.Listener, error) {
+	return listen(ctx, "MLRIDE_LISTEN", config.Listen)
+}
+
+func listen(ctx context.Context, setting string, at Address) (net.Listener, error) {
 	var open net.ListenConfig
-	l, err := open.Listen(ctx, "tcp", string(config.Listen))
+	l, err := open.Listen(ctx, "tcp", string(at))
 	if err != nil {
-		return nil, fmt.Errorf("MLRIDE_LISTEN: %w", err)
+		return nil, fmt.Errorf("%s: %w", setting, err)
 	}
 	return l, nil
+}
+
+// Drained is a handler that can say goodbye to what has no end of its own.
+type Drained interface {
+	http.Handler
+	// Goodbye ends sockets and streams, and waits for what is being answered until
+	// ctx ends.
+	Goodbye(ctx context.Context) error
 }
 
 // Serve answers on l until ctx ends; then it takes no more, ends sockets with
 // 1012 and waits for what is being answered, at most ten seconds. It returns
 // nil after such a stop.
-func Serve(ctx context.Context, l net.Listener, handler *Handler, config Config, log *slog.Logger) error {
+func Serve(ctx context.Context, l net.Listener, handler Drained, config Config, log *slog.Logger) error {
 	server := &http.Server{
 		Handler:           handler,
 		ReadHeaderTimeout: headerTime,

@@ -50,7 +50,7 @@ func (h *house) ServerInfo(ctx context.Context) (*generated.ServerInfo, error) {
 		PasswordRules: account.PasswordRules(), EngineState: h.engineState(),
 		RegistrationMode: registrationModes[h.accounts.Mode],
 		DeletionGrace:    record.Duration(h.config.DeletionGrace.Duration), MaxAvatarSize: account.MaxAvatar,
-		MinMemory: record.Bytes(h.config.MinMemory), Time: time.Now().UTC(),
+		MinMemory: record.Bytes(h.config.MinMemory), Time: time.Now().UTC(), AppsShareOrigin: h.ports.Share(),
 	}
 	if d := h.idleDefault(); d != 0 {
 		info.IdleTimeout = &d

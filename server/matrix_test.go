@@ -406,6 +406,7 @@ var matrix = map[string][]call{
 	"Mutation.unpauseContainer": {{text: `unpauseContainer(id:"<container>"){container{id}}`, other: notFound}},
 	"Mutation.updateContainer":  {{text: `updateContainer(id:"<container>",input:{name:"<new>"}){container{id}}`, other: notFound}},
 	"Mutation.removeContainer":  {{text: `removeContainer(id:"<container>"){container{id}}`, other: notFound}},
+	"Mutation.openJupyter":      {{text: `openJupyter(id:"<container>"){url}`, owner: "INVALID_STATE", other: notFound}},
 	"Mutation.startContainers":  {{text: `startContainers(ids:["<container>"]){container{id} code}`, other: `{"container":null,"code":"NOT_FOUND"}`}},
 	"Mutation.stopContainers":   {{text: `stopContainers(ids:["<container>"]){container{id} code}`, other: `{"container":null,"code":"NOT_FOUND"}`}},
 	"Mutation.removeContainers": {{text: `removeContainers(ids:["<container>"]){container{id} code}`, other: `{"container":null,"code":"NOT_FOUND"}`}},

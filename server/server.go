@@ -64,8 +64,13 @@ func Run(ctx context.Context, config Config, version string) error {
 	if err != nil {
 		return err
 	}
-	if err := house.announceSetup(ctx); err != nil {
+	apps, err := ListenApps(ctx, config)
+	if err != nil {
 		return errors.Join(err, listener.Close())
+	}
+	house.ports.Listening(listener.Addr(), apps.Addr())
+	if err := house.announceSetup(ctx); err != nil {
+		return errors.Join(err, listener.Close(), apps.Close())
 	}
 	// The features outlive the listener: what is being answered may need them.
 	life, end := context.WithCancel(context.WithoutCancel(ctx))
@@ -81,12 +86,13 @@ func Run(ctx context.Context, config Config, version string) error {
 	}
 	handler := NewHandler(Deps{
 		Resolver: house.resolver, Accounts: house.accounts, Terminals: house.terminals, Ready: house.ready,
-		Config: config, Trail: house.audit, Assets: frontend.Assets(), Log: log,
+		Config: config, Trail: house.audit, Assets: frontend.Assets(), Log: log, Open: house.ports.Open,
 	})
-	if _, err := fmt.Fprintf(os.Stdout, "listening on %s\n", config.Address(listener.Addr())); err != nil {
-		return errors.Join(err, listener.Close())
+	_, err = fmt.Fprintf(os.Stdout, "listening on %s\napps on %s\n", config.Address(listener.Addr()), config.AppsAddress(apps.Addr()))
+	if err != nil {
+		return errors.Join(err, listener.Close(), apps.Close())
 	}
-	return Serve(ctx, listener, handler, config, log)
+	return serveBoth(ctx, listener, handler, apps, NewApps(house.ports, handler), config, log)
 }
 
 // house is everything that runs.
@@ -110,6 +116,7 @@ type house struct {
 	terminals *gateway.Terminals
 	disk      *disk.Service
 	audit     *audit.Service
+	ports     *gateway.Ports
 	resolver  *graph.Resolver
 	loops     []func(context.Context)
 }
@@ -192,6 +199,7 @@ func (h *house) features(ctx context.Context, feed *live.Feed) error {
 		Watched:      h.monitor.Watching,
 		MemoryInUse:  h.monitor.MemoryInUse,
 		MemoryPeak:   h.monitor.MemoryPeak,
+		PortPrefix:   func(id string, port int) string { return h.ports.Prefix(id, port) },
 		ImageMissing: h.images.Observe,
 		ImageEvent:   h.images.Observe,
 		Connected: func(ctx context.Context, info engine.Info) {
@@ -214,8 +222,14 @@ func (h *house) features(ctx context.Context, feed *live.Feed) error {
 	})
 	h.firewall = firewall.New(firewall.Options{Off: config.Firewall == "off", Here: h.here, Log: log})
 	h.audit = audit.New(audit.Options{Client: client, Feed: feed, Keep: config.AuditKeep.Duration, Now: time.Now, Log: log})
+	key, err := secret(config.Data)
+	if err != nil {
+		return err
+	}
+	h.ports = h.newPorts(key)
 	h.resolver = &graph.Resolver{
-		Account: h.accounts, Audit: h.audit, Images: h.images, Lifecycle: h.lifecycle, Quota: h.quota, Monitor: h.monitor, Volumes: h.volumes, Terminals: h.terminals, Machine: h,
+		Account: h.accounts, Audit: h.audit, Images: h.images, Lifecycle: h.lifecycle, Quota: h.quota, Monitor: h.monitor,
+		Volumes: h.volumes, Terminals: h.terminals, Ports: h.ports, Machine: h,
 	}
 	h.loops = []func(context.Context){
 		h.accounts.Run, h.images.Run, h.monitor.Run, h.volumes.Run, h.lifecycle.Run, h.idle.Run, h.terminals.Run, h.disk.Run, h.audit.Run, h.firewall.Keep,

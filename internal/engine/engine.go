@@ -26,6 +26,8 @@ type Engine interface {
 	Networks
 	Execs
 	Terminals
+	Dialer
+	Launcher
 	// Info asks the engine what it is and has.
 	Info(ctx context.Context) (Info, error)
 	// Ping says whether the engine answers.

@@ -4,7 +4,7 @@ package gateway
 func (t *Terminals) Abandon() {
 	t.mu.Lock()
 	t.stopped = true
-	t.shells = map[place]*shell{}
+	t.shells = map[shellKey]*shell{}
 	t.mu.Unlock()
 	t.end()
 	t.pumps.Wait()

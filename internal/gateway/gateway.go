@@ -4,6 +4,13 @@ package gateway
 
 import "time"
 
+const (
+	// touchEvery is how often activity is told at most.
+	touchEvery = time.Second
+	// wakeTime is how long a frozen container may take to go on.
+	wakeTime = 60 * time.Second
+)
+
 // Terminal is a terminal that is open in a container, as people are told of it.
 type Terminal struct {
 	Name, Command            string

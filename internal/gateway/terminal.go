@@ -42,10 +42,6 @@ const (
 	hangUpTime = 15 * time.Second
 	// endTime bounds the end of one.
 	endTime = 30 * time.Second
-	// touchEvery is how often activity is told.
-	touchEvery = time.Second
-	// wakeTime is how long a frozen container may take to go on.
-	wakeTime = 60 * time.Second
 )
 
 // Why an opening is refused, besides what is wrong with the request.
@@ -87,21 +83,21 @@ type Terminals struct {
 	wake chan struct{}
 
 	mu      sync.Mutex
-	shells  map[place]*shell
-	lost    map[place]string // what the next to open it hears
+	shells  map[shellKey]*shell
+	lost    map[shellKey]string // what the next to open it hears
 	stopped bool
 	pumps   sync.WaitGroup
 }
 
-// place is where a terminal is.
-type place struct{ container, name string }
+// shellKey is where a terminal is.
+type shellKey struct{ container, name string }
 
 // NewTerminals returns none; those of an earlier server are cleared away by Run.
 func NewTerminals(o TerminalOptions) *Terminals {
 	if o.Touch == nil {
 		o.Touch = func(string, string) {}
 	}
-	t := &Terminals{TerminalOptions: o, began: o.Now().UTC(), wake: make(chan struct{}, 1), shells: map[place]*shell{}, lost: map[place]string{}}
+	t := &Terminals{TerminalOptions: o, began: o.Now().UTC(), wake: make(chan struct{}, 1), shells: map[shellKey]*shell{}, lost: map[shellKey]string{}}
 	t.life, t.end = context.WithCancel(auth.AsSystem(context.Background()))
 	return t
 }
@@ -132,7 +128,7 @@ func (t *Terminals) Close(ctx context.Context, containerID, name string) (*ent.C
 	if err != nil {
 		return nil, err
 	}
-	at := place{containerID, name}
+	at := shellKey{containerID, name}
 	there, err := t.Client.Terminal.Query().Where(terminal.ContainerID(containerID), terminal.Name(name)).First(ctx)
 	if ent.IsNotFound(err) {
 		return nil, fault.New(fault.NotFound, "There is no terminal of that name in the container.").With("name", name)
@@ -241,7 +237,7 @@ func (t *Terminals) hangUp(ctx context.Context) {
 	defer cancel()
 	t.mu.Lock()
 	t.stopped = true
-	open := map[place]string{}
+	open := map[shellKey]string{}
 	for at, s := range t.shells {
 		if s.id != "" {
 			open[at] = s.id
@@ -284,7 +280,7 @@ func (t *Terminals) clearLeftovers(ctx context.Context) error {
 func (t *Terminals) holds(row *ent.Terminal) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	s := t.shells[place{row.ContainerID, row.Name}]
+	s := t.shells[shellKey{row.ContainerID, row.Name}]
 	return s != nil && s.id == row.ID && s.going()
 }
 
@@ -300,7 +296,7 @@ func (t *Terminals) clear(ctx context.Context, row *ent.Terminal) error {
 		return err
 	}
 	t.mu.Lock()
-	at := place{row.ContainerID, row.Name}
+	at := shellKey{row.ContainerID, row.Name}
 	if s := t.shells[at]; s != nil && s.id == row.ID {
 		delete(t.shells, at)
 	} else if row.OpenedAt.Before(t.began) {

@@ -39,7 +39,7 @@ func (t *Terminals) Attach(ctx context.Context, containerID, name string, cols, 
 	if row, err = t.running(ctx, row); err != nil {
 		return nil, err
 	}
-	at := place{containerID, name}
+	at := shellKey{containerID, name}
 	for {
 		s, mine, err := t.take(v, row, at)
 		if err != nil {
@@ -102,7 +102,7 @@ func (t *Terminals) running(ctx context.Context, row *ent.Container) (*ent.Conta
 }
 
 // take gives the shell of a place, and whether the caller is the one to open it.
-func (t *Terminals) take(v auth.Viewer, row *ent.Container, at place) (*shell, bool, error) {
+func (t *Terminals) take(v auth.Viewer, row *ent.Container, at shellKey) (*shell, bool, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.stopped {
@@ -146,7 +146,7 @@ func (s *shell) awaitReady(ctx context.Context) error {
 }
 
 // greeting is what the next to look hears of what was here before.
-func (t *Terminals) greeting(at place) string {
+func (t *Terminals) greeting(at shellKey) string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	text := t.lost[at]
@@ -263,7 +263,7 @@ func (t *Terminals) begin(ctx context.Context, s *shell, row *ent.Container, col
 }
 
 // clearPlace ends what an earlier server left under the same name.
-func (t *Terminals) clearPlace(ctx context.Context, at place) error {
+func (t *Terminals) clearPlace(ctx context.Context, at shellKey) error {
 	ctx = auth.AsSystem(ctx)
 	left, err := t.Client.Terminal.Query().Where(terminal.ContainerID(at.container), terminal.Name(at.name)).First(ctx)
 	if ent.IsNotFound(err) {

@@ -37,7 +37,7 @@ var stopping = End{Reason: "The server stops.", Restart: true}
 // shell is a terminal that this server opened.
 type shell struct {
 	id            string // of its row
-	at            place
+	at            shellKey
 	user, owner   string
 	containerName string
 	command       string

@@ -36,6 +36,8 @@ type Wanted struct {
 	Workspace *string
 	// IdleTimeout is how long it may do nothing; nil is the operator's default.
 	IdleTimeout *record.Duration
+	// Ports are those in it that are reached through the server.
+	Ports []record.Port
 }
 
 // The bounds of what may be asked for.
@@ -73,6 +75,7 @@ func (w Wanted) shape(check *fault.Check, minMemory record.Bytes) {
 	check.That(len(w.Command) == 0 || w.Command[0] != "", "command.0", "required", "The first word of a command names the program.")
 	checkEnvironment(check, w.Environment)
 	volume.CheckMounts(check, w.Mounts, w.Workspace)
+	checkPorts(check, w.Ports)
 	key := w.IdempotencyKey
 	check.That(key == nil || *key != "" && len(*key) <= maxKey, "idempotencyKey", "size", "A key is 1 to %d bytes.", maxKey)
 }

@@ -134,6 +134,7 @@ func (s *Service) spec(ctx context.Context, row *ent.Container) (engine.Spec, er
 			VolumeID: m.VolumeID, Owner: m.Edges.Volume.OwnerID, Path: m.Path, ReadOnly: m.ReadOnly,
 		})
 	}
+	spec.Environment = append(spec.Environment, s.portEnvironment(row)...)
 	for _, v := range row.Environment {
 		spec.Environment = append(spec.Environment, v.Name+"="+v.Value)
 	}

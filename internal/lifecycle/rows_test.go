@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -343,7 +344,16 @@ func TestBadInputIsRefusedInFull(t *testing.T) {
 		"volumes.0.volumeId": {func(w *lifecycle.Wanted) {
 			w.Mounts = []volume.Wanted{{VolumeID: "/var/run/docker.sock", Path: "/data"}}
 		}},
-		"workspace":      {func(w *lifecycle.Wanted) { w.Workspace = text("../home") }},
+		"workspace":    {func(w *lifecycle.Wanted) { w.Workspace = text("../home") }},
+		"ports.0.port": {func(w *lifecycle.Wanted) { w.Ports = []record.Port{{Name: "a", Port: 0}} }, func(w *lifecycle.Wanted) { w.Ports = []record.Port{{Name: "a", Port: 65536}} }},
+		"ports.1.port": {func(w *lifecycle.Wanted) { w.Ports = []record.Port{{Name: "a", Port: 1}, {Name: "b", Port: 1}} }},
+		"ports.1.name": {func(w *lifecycle.Wanted) { w.Ports = []record.Port{{Name: "a", Port: 1}, {Name: "a", Port: 2}} }},
+		"ports.0.name": {portNamed(""), portNamed(" a"), portNamed("a\x00"), portNamed(strings.Repeat("名", 33))},
+		"ports": {func(w *lifecycle.Wanted) {
+			for i := range 21 {
+				w.Ports = append(w.Ports, record.Port{Name: strconv.Itoa(i), Port: i + 1})
+			}
+		}},
 		"idempotencyKey": {func(w *lifecycle.Wanted) { w.IdempotencyKey = text("") }, func(w *lifecycle.Wanted) { w.IdempotencyKey = text(strings.Repeat("k", 129)) }},
 		"idleTimeout":    {func(w *lifecycle.Wanted) { d := record.Duration(-time.Hour); w.IdleTimeout = &d }},
 	} {
@@ -535,4 +545,29 @@ func TestDatabaseBusy(t *testing.T) {
 	}
 	require.Equal(t, 1, h.uses(ann).Containers)
 	h.agrees()
+}
+
+func portNamed(name string) func(*lifecycle.Wanted) {
+	return func(w *lifecycle.Wanted) { w.Ports = []record.Port{{Name: name, Port: 1}} }
+}
+
+// TestPortsTakeThePlaceOfThoseThatWere, and stay when nothing is said of them.
+func TestPortsTakeThePlaceOfThoseThatWere(t *testing.T) {
+	t.Parallel()
+	h, _ := onFake(t, 8)
+	ann := h.person("ann", roomy)
+	w := h.want("fine", "sleep", "1000")
+	w.Ports = []record.Port{{Name: "网页", Port: 80}}
+	row, err := h.Create(ann, w)
+	require.NoError(t, err)
+	require.Equal(t, w.Ports, row.Ports)
+	name := "other"
+	row, err = h.Update(ann, row.ID, lifecycle.Edit{Name: &name})
+	require.NoError(t, err)
+	require.Equal(t, w.Ports, row.Ports)
+	_, err = h.Update(ann, row.ID, lifecycle.Edit{Ports: &[]record.Port{{Name: "", Port: 0}, {Name: "a", Port: 1}, {Name: "a", Port: 1}}})
+	require.Len(t, requireCode(t, fault.BadUserInput, err).Violations, 4, "all at once")
+	row, err = h.Update(ann, row.ID, lifecycle.Edit{Ports: &[]record.Port{}})
+	require.NoError(t, err)
+	require.Empty(t, row.Ports)
 }

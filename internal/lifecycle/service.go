@@ -64,6 +64,9 @@ type Options struct {
 	// ImageMissing is told of an image that the engine turned out not to have;
 	// ImageEvent of what the engine says of images.
 	ImageMissing, ImageEvent func(id string)
+	// PortPrefix is the path under which a port of a container is reached: what its
+	// program is told. It is told nothing when nil.
+	PortPrefix func(id string, port int) string
 	// Connected is told when the engine can be reached again.
 	Connected func(context.Context, engine.Info)
 }

@@ -122,6 +122,7 @@ func (s *Service) insert(ctx context.Context, tx *ent.Client, v auth.Viewer, p p
 		SetCommand(orEmpty(p.Command)).SetEnvironment(orEmpty(p.Environment)).
 		SetRestartPolicy(p.RestartPolicy).SetNillableIdempotencyKey(p.IdempotencyKey).
 		SetNillableIdleTimeout(stored(s.Idleness.effective(p.IdleTimeout))).
+		SetPorts(orEmpty(p.Ports)).
 		Save(ctx)
 	if err != nil {
 		return nil, err
@@ -365,6 +366,8 @@ type Edit struct {
 	RestartPolicy *container.RestartPolicy
 	// IdleTimeout zero is for ever.
 	IdleTimeout *record.Duration
+	// Ports take the place of those that were.
+	Ports *[]record.Port
 }
 
 // Update changes a container. New limits reach a running one at once.
@@ -374,6 +377,9 @@ func (s *Service) Update(ctx context.Context, id string, e Edit) (*ent.Container
 	checkCPU(&check, e.CPU)
 	checkMemory(&check, e.Memory, s.MinMemory)
 	s.Idleness.check(&check, e.IdleTimeout)
+	if e.Ports != nil {
+		checkPorts(&check, *e.Ports)
+	}
 	if err := check.Err(); err != nil {
 		return nil, err
 	}
@@ -383,6 +389,9 @@ func (s *Service) Update(ctx context.Context, id string, e Edit) (*ent.Container
 		}
 		up.SetNillableName(e.Name).SetNillableRestartPolicy(e.RestartPolicy)
 		editIdle(row, up, e.IdleTimeout)
+		if e.Ports != nil {
+			up.SetPorts(orEmpty(*e.Ports))
+		}
 		wish := wishOf(row)
 		return &wish, s.editLimits(ctx, tx, row, up, e)
 	})
@@ -408,6 +417,9 @@ func (e Edit) describe() string {
 	}
 	if e.IdleTimeout != nil {
 		parts = append(parts, "idle timeout "+e.IdleTimeout.String())
+	}
+	if e.Ports != nil {
+		parts = append(parts, "ports "+describePorts(*e.Ports))
 	}
 	return "A change was asked for: " + strings.Join(parts, ", ") + "."
 }

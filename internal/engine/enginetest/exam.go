@@ -118,6 +118,8 @@ func Run(t *testing.T, make func(t *testing.T) Subject) {
 		"NetworkGone":          (*exam).networkGone,
 		"Exec":                 (*exam).exec,
 		"Terminal":             (*exam).terminal,
+		"Dial":                 (*exam).dial,
+		"Launch":               (*exam).launch,
 		"Close":                (*exam).closed,
 	}
 	for name, question := range questions {

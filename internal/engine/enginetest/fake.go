@@ -20,7 +20,7 @@ import (
 // It understands these commands: sleep N (stays until it is ended), and sh -c
 // with echo TEXT, echo TEXT >&2, exit N, sleep N and exec dd … bs=NM (takes N MiB
 // and stays) between semicolons; and of files echo TEXT > PATH, cat PATH and
-// head -c BYTES /dev/zero > PATH. Any other program is missing, and ends with 127.
+// head -c BYTES /dev/zero > PATH; and httpd -f -p PORT, which has no file. Any other program is missing, and ends with 127.
 type Fake struct {
 	*world
 	instance string

@@ -34,6 +34,7 @@ type program struct {
 	code       int
 	ignoresEnd bool  // as a shell before a terminal does
 	memory     int64 // that it takes
+	port       int   // that it listens on
 }
 
 func (b *box) runs() bool {
@@ -48,6 +49,9 @@ func parse(command []string) program {
 		p.ignoresEnd = true
 		return p
 	case command[0] == "sleep":
+		return p
+	case command[0] == "httpd" && len(command) == 4: // httpd -f -p PORT
+		p.port, _ = strconv.Atoi(command[3])
 		return p
 	case command[0] == "sh" && len(command) == 3 && command[1] == "-c":
 		for _, line := range strings.Split(command[2], ";") {

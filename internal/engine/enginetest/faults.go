@@ -42,6 +42,8 @@ const (
 	MethodWatch          Method = "Watch"
 	MethodInfo           Method = "Info"
 	MethodPing           Method = "Ping"
+	MethodDial           Method = "Dial"
+	MethodLaunch         Method = "Launch"
 )
 
 // Fault is what goes wrong with a call.

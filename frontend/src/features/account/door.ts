@@ -18,6 +18,15 @@ export function invitedBy({ pathname, search, hash }: Pick<Location, 'pathname' 
   };
 }
 
+/**
+ * Where a program in a container was going to be opened before signing in came in between; undefined when nowhere. Only
+ * the server's own way there counts: whoever made the address must not choose where one lands.
+ */
+export function onward({ search }: Pick<Location, 'search'>): string | undefined {
+  const then = new URLSearchParams(search).get('then');
+  return then?.startsWith('/open?') ? then : undefined;
+}
+
 /** Only what differs: what is left out stays as it is. */
 export function changes<T extends Record<string, unknown>>(before: T, after: T): Partial<T> {
   return Object.fromEntries(Object.entries(after).filter(([name, value]) => before[name] !== value)) as Partial<T>;
