@@ -49,6 +49,9 @@ func (r *ring) push(p point) {
 		return
 	}
 	if len(r.points) < r.room {
+		if full := cap(r.points); len(r.points) == full && full > r.room/2 { // never more than its room
+			r.points = append(make([]point, 0, r.room), r.points...)
+		}
 		r.points = append(r.points, p)
 		return
 	}
