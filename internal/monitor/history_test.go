@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
+	"github.com/mlride/mlride/ent/container"
 	"github.com/mlride/mlride/ent/record"
 	"github.com/mlride/mlride/ent/statschunk"
 	"github.com/mlride/mlride/internal/auth"
@@ -44,7 +45,7 @@ func newPast(t *testing.T) *past {
 	p := &past{t: t, store: s, now: noon}
 	u := s.Client.User.Create().SetUsername("ann").SetUsernameKey("ann").SetPasswordHash("-").SaveX(sys)
 	i := s.Client.Image.Create().SetOwnerID(u.ID).SetReference("r").SetRequestedReference("r").SetMinMemory(1).SaveX(sys)
-	p.id = s.Client.Container.Create().SetName("c").SetOwnerID(u.ID).SetImageID(i.ID).SetCPULimit(1000).SetMemoryLimit(record.GiB).SaveX(sys).ID
+	p.id = s.Client.Container.Create().SetName("c").SetOwnerID(u.ID).SetImageID(i.ID).SetCPULimit(1000).SetMemoryLimit(record.GiB).SetDesired(container.DesiredRunning).SaveX(sys).ID
 	p.restart()
 	return p
 }
@@ -173,12 +174,12 @@ func TestHistoryWhenTheClockIsSet(t *testing.T) {
 		require.InDelta(t, 30, h.CPUPercent, 1e-9, "%s", h.At)
 	}
 	got := p.history(time.Hour, time.Minute)
-	require.Len(t, got, 60)
+	require.Len(t, got, 61, "also the minute that begins now, of before")
 	for _, h := range got {
 		require.False(t, h.At.After(p.now))
 	}
 	require.NoError(t, p.save(sys, false))
-	require.Len(t, p.history(time.Hour, time.Minute), 60)
+	require.Len(t, p.history(time.Hour, time.Minute), 61)
 
 	p.set(p.now.Add(24 * time.Hour))
 	p.run(300, flat(50))

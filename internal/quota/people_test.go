@@ -22,7 +22,7 @@ func TestPeople(t *testing.T) {
 		require.NoError(t, h.Reserve(system, h.client, owner, need))
 	}
 	h.client.Container.Create().SetName("c").SetOwnerID(much).SetImageID(h.image).SetCPULimit(1000).SetMemoryLimit(2 * record.GiB).
-		SetStatus(container.StatusRunning).SaveX(system)
+		SetDesired(container.DesiredRunning).SetStatus(container.StatusRunning).SaveX(system)
 	quotas, running, err := h.People(system)
 	require.NoError(t, err)
 	require.Len(t, quotas, 2)
