@@ -35,6 +35,9 @@ var (
 
 // stats is what figures of running containers cost, beside the engine's streams.
 func stats(ctx context.Context, p *product, raw *engine) ([]row, error) {
+	if *watched > *sampled || *sockets > *watchers {
+		return nil, errors.New("more are watched than run, or there are more sockets than watchers")
+	}
 	who, err := raw.pid()
 	if err != nil {
 		return nil, err
@@ -47,6 +50,9 @@ func stats(ctx context.Context, p *product, raw *engine) ([]row, error) {
 	}
 	ids, err := p.runMany(ctx, *sampled)
 	if err != nil {
+		return nil, err
+	}
+	if _, err := p.settled(ctx); err != nil {
 		return nil, err
 	}
 	sampling, err := cores(ctx, server)
@@ -76,9 +82,9 @@ func stats(ctx context.Context, p *product, raw *engine) ([]row, error) {
 	over, theirOver := sampling-idle, theirs-engineIdle
 	forWatchers, theirForWatchers := w.cores-sampling, theirWatched-engineIdle
 	return []row{
-		{fmt.Sprintf("%d running containers sampled at 1 Hz: cores over idle", *sampled), figure(over), figure(theirOver), fmt.Sprintf("%.2f", over/theirOver), "≤ 0.06"},
+		{fmt.Sprintf("%d running containers sampled at 1 Hz: cores over idle", *sampled), figure(over), figure(theirOver), share(over, theirOver), "≤ 0.06"},
 		{"  samples of each a second", fmt.Sprintf("%.2f", w.rate), fmt.Sprintf("%.2f", theirRate), "", "1"},
-		{fmt.Sprintf("%d watchers of %d containers over %d sockets: cores over that", *watchers, *watched, *sockets), figure(forWatchers), figure(theirForWatchers), fmt.Sprintf("%.2f", forWatchers/theirForWatchers), "≤ 0.05"},
+		{fmt.Sprintf("%d watchers of %d containers over %d sockets: cores over that", *watchers, *watched, *sockets), figure(forWatchers), figure(theirForWatchers), share(forWatchers, theirForWatchers), "≤ 0.05"},
 		{"  age of a sample when seen, median, ms", ms(w.age), "", "", "< 60"},
 		{"  memory of a subscription, KiB", fmt.Sprintf("%.1f", w.perSubscription), "", "", "< 20"},
 		{"  memory of a socket that carries nothing, KiB", fmt.Sprintf("%.1f", w.perSocket), "", "", "< 50"},
@@ -86,6 +92,14 @@ func stats(ctx context.Context, p *product, raw *engine) ([]row, error) {
 }
 
 func figure(cores float64) string { return fmt.Sprintf("%.3f", cores) }
+
+// share is a ratio, where the machine was quiet enough for one.
+func share(ours, theirs float64) string {
+	if ours <= 0 || theirs <= 0 {
+		return "-"
+	}
+	return fmt.Sprintf("%.2f", ours/theirs)
+}
 
 // cores is how many are kept busy, by what counts their time.
 func cores(ctx context.Context, used func() (time.Duration, error)) (float64, error) {

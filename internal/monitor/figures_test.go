@@ -33,8 +33,6 @@ func TestFiguresAreTheEngines(t *testing.T) {
 	require.NoError(t, err)
 	first, _ := next(t, samples)
 	require.Positive(t, first.CPUTime)
-	require.NoError(t, h.engine.Pause(h.ann, id))
-	defer func() { require.NoError(t, h.engine.Unpause(h.ann, id)) }()
 	figures := func(s monitor.Sample) engine.Sample {
 		return engine.Sample{
 			CPUNanos: int64(s.CPUTime), Memory: int64(s.Memory), MemoryLimit: int64(s.MemoryLimit), Pids: int64(s.Pids),
