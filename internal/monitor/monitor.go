@@ -29,7 +29,7 @@ type Options struct {
 	// where there is none. nil is the same.
 	GPUs func(ctx context.Context) ([]byte, error)
 	Now  func() time.Time
-	Log   *slog.Logger
+	Log  *slog.Logger
 }
 
 // Target is a container that runs.
