@@ -109,9 +109,9 @@ $(GOLANGCI):
 	@mv $(CACHE)/bin/golangci-lint $@
 
 .PHONY: bench
-bench: compiler engine build ## Measure against the raw engine; prints one table of ratios
+bench: compiler engine build ## Measure against the raw engine; prints one table of ratios (ONLY=list,stats measures those parts)
 	@STARTER=busybox MLRIDE_STARTER_IMAGE=mlride-starter:test scripts/starter-image.sh
-	@scripts/with-engine.sh $(GO) run ./bench
+	@scripts/with-engine.sh $(GO) run ./bench $(if $(ONLY),-only $(ONLY))
 
 .PHONY: dev
 dev: compiler engine build ## The server, and the pages reloading as they change

@@ -42,28 +42,60 @@ const (
 	settle = 10 * time.Second
 )
 
-type row struct{ what, ours, theirs, ratio, goal string }
-
-// part is one of the measurements.
+// part is what can be measured by itself, with -only.
 type part struct {
-	name    string
+	name string
+	// listed says that it needs the containers of the list.
+	listed  bool
 	measure func(context.Context, *product, *engine) ([]row, error)
 }
 
-var only = flag.String("only", "", "the one part to measure: list, rights, lifecycle, burst, idle, rest or proxy")
+var parts = []part{
+	{"list", true, list},
+	{"rights", true, rights},
+	{"lifecycle", true, lifecycle},
+	{"burst", true, burst},
+	{"start", true, startAndIdle},
+	{"rest", true, rest},
+	{"stats", false, stats},
+	{"proxy", false, proxy},
+}
+
+// chosen are the parts that -only names, all for none.
+func chosen(only string) ([]part, error) {
+	if only == "" {
+		return parts, nil
+	}
+	var some []part
+	for name := range strings.SplitSeq(only, ",") {
+		i := slices.IndexFunc(parts, func(p part) bool { return p.name == name })
+		if i < 0 {
+			return nil, fmt.Errorf("there is no part %q", name)
+		}
+		some = append(some, parts[i])
+	}
+	return some, nil
+}
+
+type row struct{ what, ours, theirs, ratio, goal string }
 
 func main() {
-	flag.Parse()
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer cancel()
-	ctx, cancelTime := context.WithTimeout(ctx, 12*time.Minute)
+	ctx, cancelTime := context.WithTimeout(ctx, 20*time.Minute)
 	defer cancelTime()
-	if err := run(ctx); err != nil {
+	only := flag.String("only", "", "the parts to measure, separated by commas; all of them when empty")
+	flag.Parse()
+	some, err := chosen(*only)
+	if err == nil {
+		err = run(ctx, some)
+	}
+	if err != nil {
 		log.Fatal(err)
 	}
 }
 
-func run(ctx context.Context) (err error) {
+func run(ctx context.Context, some []part) (err error) {
 	work, err := os.MkdirTemp("", "mlride-bench")
 	if err != nil {
 		return err
@@ -91,13 +123,14 @@ func run(ctx context.Context) (err error) {
 	if err := p.prepare(ctx); err != nil {
 		return err
 	}
-	var rows []row
-	parts := []part{{"list", list}, {"rights", rights}, {"lifecycle", lifecycle}, {"burst", burst}, {"idle", startAndIdle}, {"rest", rest}, {"proxy", proxy}}
-	for _, one := range parts {
-		if *only != "" && *only != one.name {
-			continue
+	if slices.ContainsFunc(some, func(p part) bool { return p.listed }) {
+		if err := p.fillList(ctx); err != nil {
+			return err
 		}
-		got, err := one.measure(ctx, p, raw)
+	}
+	var rows []row
+	for _, part := range some {
+		got, err := part.measure(ctx, p, raw)
 		if err != nil {
 			return err
 		}

@@ -137,7 +137,7 @@ func (p *product) ask(ctx context.Context, query string, input any, v any) error
 	return json.Unmarshal(a.Data, v)
 }
 
-// prepare registers, waits for the image and makes what the list shows.
+// prepare registers and waits for the image.
 func (p *product) prepare(ctx context.Context) error {
 	for _, name := range []string{"root", "bench"} { // the first administers
 		var ignored any
@@ -161,6 +161,11 @@ func (p *product) prepare(ctx context.Context) error {
 		}
 	}
 	p.image = images.Images.Edges[0].Node.ID
+	return nil
+}
+
+// fillList makes what the list shows.
+func (p *product) fillList(ctx context.Context) error {
 	for i := range listed {
 		if _, err := p.create(ctx, fmt.Sprintf("listed-%d", i), false); err != nil {
 			return err
@@ -305,8 +310,10 @@ func (p *product) fill(ctx context.Context) error {
 }
 
 // processor is the processor time that the server has used so far.
-func (p *product) processor() (time.Duration, error) {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.command.Process.Pid))
+func (p *product) processor() (time.Duration, error) { return processor(p.command.Process.Pid) }
+
+func processor(pid int) (time.Duration, error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
 		return 0, err
 	}

@@ -15,12 +15,13 @@ func stats(s monitor.Sample) *generated.ContainerStats {
 		ContainerID: s.ID, ReadAt: s.At, CPUPercent: s.CPUPercent,
 		MemoryUsage: s.Memory, MemoryLimit: s.MemoryLimit, MemoryPercent: s.MemoryPercent,
 		NetworkRx: s.NetworkRx, NetworkTx: s.NetworkTx, BlockRead: s.BlockRead, BlockWrite: s.BlockWrite, Pids: s.Pids,
+		Gpus: gpuStats(s.GPUs),
 	}
 }
 
 // Stats resolves Container.stats from memory.
 func (r container) Stats(_ context.Context, c *ent.Container) (*generated.ContainerStats, error) {
-	s, known := r.Monitor.Latest(c.ID)
+	s, known := r.Monitor.Look(c.ID)
 	if !known {
 		return nil, nil
 	}
@@ -33,20 +34,12 @@ func (r subscription) ContainerStats(ctx context.Context, id string, interval *r
 	if interval != nil {
 		every = time.Duration(*interval)
 	}
-	samples, err := r.Monitor.Watch(ctx, id, every)
-	if err != nil {
-		return nil, err
-	}
-	return convert(ctx, samples, stats), nil
+	return monitor.Watch(ctx, r.Monitor, id, every, stats)
 }
 
 // ContainersStats resolves Subscription.containersStats.
 func (r subscription) ContainersStats(ctx context.Context, ids []string) (<-chan *generated.ContainerStats, error) {
-	samples, err := r.Monitor.WatchAll(ctx, ids)
-	if err != nil {
-		return nil, err
-	}
-	return convert(ctx, samples, stats), nil
+	return monitor.WatchAll(ctx, r.Monitor, ids, stats)
 }
 
 func logLine(l monitor.Line) *generated.LogLine {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/mlride/mlride/internal/engine"
+	"github.com/mlride/mlride/internal/monitor"
 	"github.com/mlride/mlride/internal/quota"
 )
 
@@ -86,6 +87,24 @@ func askGPUTool(ctx context.Context) ([]quota.Device, error) {
 		return nil, fmt.Errorf("%s: %w", gpuTool, err)
 	}
 	return parseGPUs(string(out))
+}
+
+// gpuFigures runs the vendor's tool for the figures of GPUs; nothing where it is
+// not installed, or the engine's machine is another.
+func (h *house) gpuFigures(ctx context.Context) ([]byte, error) {
+	if !h.lifecycle.Connection().Info.Local {
+		return nil, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, gpuPatience)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, gpuTool, monitor.GPUQuery...).Output()
+	if errors.Is(err, exec.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", gpuTool, err)
+	}
+	return out, nil
 }
 
 // parseGPUs reads lines such as "GPU-8f6d…, NVIDIA A100-SXM4-80GB".

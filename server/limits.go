@@ -45,7 +45,7 @@ const guessed = 10
 // stored with it; logs ask the engine.
 var fieldCost = map[string]int{
 	"Container.logs": 200, "Container.events": 5, "User.quota": 3, "User.usage": 3, "User.sessions": 5, "Query.system": 50,
-	"Container.volumes": 3, "Volume.mountedBy": 3, "Mutation.openJupyter": 200,
+	"Container.volumes": 3, "Volume.mountedBy": 3, "Container.statsHistory": 200, "Mutation.openJupyter": 200,
 }
 
 // linesPerCost is how many lines of a log count as one object: they are short

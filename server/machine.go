@@ -14,6 +14,7 @@ import (
 	"github.com/mlride/mlride/internal/disk"
 	"github.com/mlride/mlride/internal/fault"
 	"github.com/mlride/mlride/internal/firewall"
+	"github.com/mlride/mlride/internal/monitor"
 	"github.com/mlride/mlride/internal/quota"
 )
 
@@ -99,6 +100,11 @@ func (h *house) System(ctx context.Context) (*generated.System, error) {
 	if err != nil {
 		return nil, err
 	}
+	byOwner, used := h.monitor.InUse()
+	people, err := h.people(ctx, byOwner)
+	if err != nil {
+		return nil, err
+	}
 	block := uint64(data.Bsize) //nolint:gosec // the kernel's block size is positive
 	var engineFree *record.Bytes
 	if root := h.lifecycle.Connection().Info.DataRoot; root != "" {
@@ -108,12 +114,29 @@ func (h *house) System(ctx context.Context) (*generated.System, error) {
 	}
 	return &generated.System{
 		Version: h.version, Engine: h.engineInfo(),
-		Capacity: amounts(capacity.Together), Reserved: amounts(reserved), UsedMemory: h.monitor.TotalMemory(),
+		Capacity: amounts(capacity.Together), Reserved: amounts(reserved), UsedMemory: used.Memory, UsedCPU: used.CPU, People: people,
 		Users: users, Images: images, Containers: containers,
 		Gpus: gpus, Queued: queued(containers), HostProtection: protection(h.firewall.State()),
 		DiskFree: record.Bytes(data.Bavail * block), DiskUsed: record.Bytes((data.Blocks - data.Bfree) * block),
 		EngineDiskFree: engineFree, DiskReserve: h.config.HostReserve.Disk,
 	}, nil
+}
+
+// people are those who have containers, most reserved memory first.
+func (h *house) people(ctx context.Context, used map[string]monitor.Used) ([]*generated.PersonUse, error) {
+	quotas, running, err := h.quota.People(ctx)
+	if err != nil {
+		return nil, err
+	}
+	list := make([]*generated.PersonUse, len(quotas))
+	for i, q := range quotas {
+		list[i] = &generated.PersonUse{
+			User: q.Edges.User, Running: running[q.UserID],
+			Reserved: amounts(quota.Amounts{CPU: q.UsedCPU, Memory: q.UsedMemory, GPU: q.UsedGpu}),
+			UsedCPU:  used[q.UserID].CPU, UsedMemory: used[q.UserID].Memory,
+		}
+	}
+	return list, nil
 }
 
 func protection(s firewall.State) *generated.HostProtection {

@@ -184,6 +184,7 @@ func (h *house) features(ctx context.Context, feed *live.Feed) error {
 	h.monitor = monitor.New(monitor.Options{
 		Client: client, Feed: feed, Engine: h.engine, Log: log, Now: time.Now,
 		Local: func() bool { return h.lifecycle.Connection().Info.Local },
+		GPUs:  h.gpuFigures,
 	})
 	h.volumes = volume.New(volume.Options{
 		Client: client, Engine: h.engine, Quota: h.quota, Feed: feed, Log: log, Now: time.Now, Trash: config.Trash.Duration,

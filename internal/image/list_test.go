@@ -132,6 +132,47 @@ func TestWatchOne(t *testing.T) {
 	require.Nil(t, last.Image)
 }
 
+// TestWatchShared: whom an image is shared with hears of it from then on, and
+// when it is theirs no more; everybody else hears nothing.
+func TestWatchShared(t *testing.T) {
+	t.Parallel()
+	h, fake := onFake(t)
+	ann, bob, eve := h.person("ann", roomy), h.person("bob", roomy), h.person("eve", roomy)
+	fake.Publish("python:3", small)
+	row := h.ready(ann, "python:3", false)
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	watch := func(who context.Context) <-chan image.Change {
+		changes, err := h.Watch(auth.With(ctx, auth.Of(who)), "", false)
+		require.NoError(t, err)
+		return changes
+	}
+	theirs, nobodys := watch(bob), watch(eve)
+	tell := func() {
+		h.feed.Publish(live.Change{Kind: live.Image, ID: row.ID, Owner: auth.Of(ann).UserID, Op: live.Updated})
+	}
+	tell() // before it is shared: nothing comes of it
+	share := h.store.Client.ImageShare.Create().SetImageID(row.ID).SetUserID(auth.Of(bob).UserID).SaveX(sys)
+	tell()
+	seen := collect(t, theirs, func(image.Change) bool { return true })
+	require.Equal(t, live.Created, seen[0].Op)
+	require.Equal(t, row.ID, seen[0].Image.ID)
+	tell()
+	seen = collect(t, theirs, func(image.Change) bool { return true })
+	require.Equal(t, live.Updated, seen[0].Op)
+	h.store.Client.ImageShare.DeleteOne(share).ExecX(sys)
+	tell()
+	seen = collect(t, theirs, func(image.Change) bool { return true })
+	require.Equal(t, live.Removed, seen[0].Op)
+	require.Nil(t, seen[0].Image)
+
+	// Eve hears of her own next, and of nothing before it.
+	fake.Publish("python:4", small)
+	own := h.ready(eve, "python:4", false)
+	seen = collect(t, nobodys, func(c image.Change) bool { return c.ID == own.ID })
+	require.Len(t, seen, 1)
+}
+
 // TestWatchAll: one's own and the public ones; everybody's for administrators.
 func TestWatchAll(t *testing.T) {
 	t.Parallel()

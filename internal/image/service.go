@@ -175,9 +175,9 @@ type Change struct {
 }
 
 // Watch sends what changes: of one image, beginning with its present state and
-// ending with its removal; of the viewer's own and the public ones (id empty);
-// or of everybody's (all, for administrators). The channel is closed when ctx
-// ends.
+// ending with its removal; of all that the viewer sees, a second late where they
+// see it by a share or a container (id empty); or of everybody's (all, for
+// administrators). The channel is closed when ctx ends.
 func (s *Service) Watch(ctx context.Context, id string, all bool) (<-chan Change, error) {
 	v, err := auth.Require(ctx)
 	if err != nil {
@@ -193,9 +193,15 @@ func (s *Service) Watch(ctx context.Context, id string, all bool) (<-chan Change
 		case id != "":
 			return c.ID == id
 		default:
-			return all || c.Public || c.Owner == v.UserID
+			return true // whether the viewer sees it is looked up: see others
 		}
 	})
+	var rest *others
+	if id == "" && !all {
+		if rest, err = s.others(ctx, v.UserID); err != nil {
+			return nil, err
+		}
+	}
 	var first *ent.Image
 	if id != "" {
 		if first, err = s.Get(ctx, id); err != nil {
@@ -209,7 +215,7 @@ func (s *Service) Watch(ctx context.Context, id string, all bool) (<-chan Change
 			return
 		}
 		for {
-			c, err := sub.Next(ctx)
+			c, err := rest.next(ctx, sub)
 			if err != nil {
 				return
 			}
@@ -224,6 +230,10 @@ func (s *Service) Watch(ctx context.Context, id string, all bool) (<-chan Change
 					}
 					continue
 				}
+			}
+			var tell bool
+			if change.Op, tell = rest.shows(c, change.Op); !tell {
+				continue
 			}
 			if !send(ctx, out, change) || id != "" && change.Op == live.Removed {
 				return

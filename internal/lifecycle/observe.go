@@ -128,7 +128,10 @@ func (s *Service) removeStranger(ctx context.Context, id string, seen *engine.St
 // tellMonitor says whether there is something to measure.
 func (s *Service) tellMonitor(row *ent.Container, seen *engine.State) {
 	if seen != nil && (seen.Status == engine.StatusRunning || seen.Status == engine.StatusPaused) {
-		s.Running(Process{ID: row.ID, EngineID: seen.EngineID, Pid: seen.Pid, Started: seen.Started, MemoryLimit: row.MemoryLimit})
+		s.Running(Process{
+			ID: row.ID, EngineID: seen.EngineID, Pid: seen.Pid, Started: seen.Started, MemoryLimit: row.MemoryLimit,
+			Owner: row.OwnerID, GPUs: row.GpuDevices,
+		})
 	} else {
 		s.Ended(row.ID)
 	}

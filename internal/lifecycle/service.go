@@ -33,6 +33,9 @@ type Process struct {
 	Pid          int
 	Started      time.Time
 	MemoryLimit  record.Bytes
+	// Owner is whose it is, GPUs the devices that it holds.
+	Owner string
+	GPUs  []string
 }
 
 // Options build a Service. The functions may be nil.

@@ -1,29 +1,28 @@
 package monitor
 
 import (
-	"bufio"
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // counters are the kernel's files about one container, kept open: reading one
-// again costs a pread.
+// again costs a pread and nothing on the heap. They are descriptors rather than
+// os.Files, whose ReadAt asks a second time for the end, and the kernel would
+// then write the whole text again. Nothing here may be called beside itself.
 type counters struct {
-	v2      bool
-	cpu     *os.File
-	memory  *os.File
-	detail  *os.File // memory.stat
-	pids    *os.File
-	block   *os.File
-	network *os.File
-	buffer  []byte
+	v2                             bool
+	cpu, memory, detail, pids, net int
+	// block is -1 where the kernel does not account for disks: they read 0.
+	block  int
+	buffer []byte
 }
 
 // openCounters finds the files of the process's cgroup. root is "/" but in
@@ -42,13 +41,13 @@ func openCounters(root string, pid int) (*counters, error) {
 	paths := cgroupPaths(string(groups), string(mounts))
 	c := &counters{buffer: make([]byte, 8<<10)}
 	var wrong []error
-	open := func(controller, name string) *os.File {
+	open := func(controller, name string) int {
 		folder, known := paths[controller]
 		if !known {
 			wrong = append(wrong, fmt.Errorf("no cgroup of %s", controller))
-			return nil
+			return -1
 		}
-		f, err := os.Open(filepath.Join(root, folder, name)) //nolint:gosec // paths are the kernel's
+		f, err := openFile(filepath.Join(root, folder, name))
 		if err != nil {
 			wrong = append(wrong, err)
 		}
@@ -66,9 +65,12 @@ func openCounters(root string, pid int) (*counters, error) {
 		c.memory = open("", "memory.current")
 		c.detail = open("", "memory.stat")
 		c.pids = open("", "pids.current")
-		c.block = open("", "io.stat")
+		c.block = -1
+		if f, err := openFile(filepath.Join(root, paths[""], "io.stat")); err == nil {
+			c.block = f // the controller of disks is often left out
+		}
 	}
-	if c.network, err = os.Open(filepath.Join(proc, "net/dev")); err != nil {
+	if c.net, err = openFile(filepath.Join(proc, "net/dev")); err != nil {
 		wrong = append(wrong, err)
 	}
 	if len(wrong) > 0 {
@@ -76,6 +78,14 @@ func openCounters(root string, pid int) (*counters, error) {
 		return nil, errors.Join(wrong...)
 	}
 	return c, nil
+}
+
+func openFile(path string) (int, error) {
+	f, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return -1, &os.PathError{Op: "open", Path: path, Err: err}
+	}
+	return f, nil
 }
 
 // cgroupPaths says for each controller (v1) or for "" (v2) where the files of a
@@ -124,53 +134,100 @@ func cgroupPaths(groups, mounts string) map[string]string {
 }
 
 func (c *counters) close() {
-	for _, f := range []*os.File{c.cpu, c.memory, c.detail, c.pids, c.block, c.network} {
-		if f != nil {
-			_ = f.Close()
+	for _, f := range []*int{&c.cpu, &c.memory, &c.detail, &c.pids, &c.block, &c.net} {
+		if *f >= 0 {
+			_ = unix.Close(*f)
+			*f = -1
 		}
 	}
+}
+
+// nearlyPage is what a pread gives at least when the kernel may have more: it
+// gives whole lines, as many as fit in a page.
+const nearlyPage = 3 << 10
+
+// text is what the file holds now; empty for a descriptor of -1.
+func (c *counters) text(f int) ([]byte, error) {
+	if f < 0 {
+		return nil, nil
+	}
+	n := 0
+	for n < len(c.buffer) {
+		got, err := unix.Pread(f, c.buffer[n:], int64(n))
+		if errors.Is(err, unix.EINTR) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		n += got
+		if got < nearlyPage {
+			break
+		}
+	}
+	return c.buffer[:n], nil
 }
 
 // read looks at all counters once.
 func (c *counters) read(now time.Time) (reading, error) {
-	r := reading{at: now}
-	var err error
-	text := func(f *os.File) []byte {
-		if err != nil {
-			return nil
-		}
-		var n int
-		n, err = f.ReadAt(c.buffer, 0)
-		if errors.Is(err, io.EOF) {
-			err = nil
-		}
-		return c.buffer[:n]
+	if c.cpu < 0 {
+		return reading{}, os.ErrClosed
 	}
+	r := reading{at: now}
+	var wrong error
+	text := func(f int) []byte {
+		content, err := c.text(f)
+		if err != nil {
+			wrong = err
+		}
+		return content
+	}
+	cached := "total_inactive_file"
 	if c.v2 {
+		cached = "inactive_file"
 		r.cpu = 1000 * keyed(text(c.cpu), "usage_usec")
-		r.memory = number(text(c.memory))
-		r.memory -= min(keyed(text(c.detail), "inactive_file"), r.memory)
-		r.read, r.written = ioStat(text(c.block))
 	} else {
 		r.cpu = number(text(c.cpu))
-		r.memory = number(text(c.memory))
-		r.memory -= min(keyed(text(c.detail), "total_inactive_file"), r.memory)
-		r.read, r.written = blkio(text(c.block))
+	}
+	r.memory = number(text(c.memory))
+	if cache := keyed(text(c.detail), cached); cache <= r.memory { // as the engine's own client counts
+		r.memory -= cache
 	}
 	r.pids = number(text(c.pids))
-	r.rx, r.tx = netDev(text(c.network))
-	return r, err
+	if c.v2 {
+		r.read, r.written = ioStat(text(c.block))
+	} else {
+		r.read, r.written = blkio(text(c.block))
+	}
+	r.rx, r.tx = netDev(text(c.net))
+	return r, wrong
 }
 
+// number is the whole number that text begins with, after blanks; 0 for none.
 func number(text []byte) int64 {
-	n, _ := strconv.ParseInt(string(bytes.TrimSpace(text)), 10, 64)
+	var n int64
+	for i, c := range bytes.TrimLeft(text, " \t\n") {
+		if c < '0' || c > '9' || i > 18 {
+			break
+		}
+		n = 10*n + int64(c-'0')
+	}
 	return n
+}
+
+// word cuts the first word off a line; both are empty at its end.
+func word(line []byte) (first, rest []byte) {
+	line = bytes.TrimLeft(line, " \t")
+	if end := bytes.IndexAny(line, " \t\n"); end >= 0 {
+		return line[:end], line[end:]
+	}
+	return line, nil
 }
 
 // keyed is the number behind a key that begins a line.
 func keyed(text []byte, key string) int64 {
 	for line := range bytes.Lines(text) {
-		if rest, ok := bytes.CutPrefix(line, []byte(key)); ok && len(rest) > 0 && rest[0] == ' ' {
+		if first, rest := word(line); string(first) == key {
 			return number(rest)
 		}
 	}
@@ -180,15 +237,13 @@ func keyed(text []byte, key string) int64 {
 // blkio sums "8:0 Read 4096" over devices.
 func blkio(text []byte) (read, written int64) {
 	for line := range bytes.Lines(text) {
-		fields := bytes.Fields(line)
-		if len(fields) != 3 {
-			continue
-		}
-		switch string(fields[1]) {
+		_, rest := word(line)
+		kind, rest := word(rest)
+		switch string(kind) {
 		case "Read":
-			read += number(fields[2])
+			read += number(rest)
 		case "Write":
-			written += number(fields[2])
+			written += number(rest)
 		}
 	}
 	return read, written
@@ -196,28 +251,37 @@ func blkio(text []byte) (read, written int64) {
 
 // ioStat sums "8:0 rbytes=4096 wbytes=0 …" over devices.
 func ioStat(text []byte) (read, written int64) {
-	for _, field := range bytes.Fields(text) {
-		if n, ok := bytes.CutPrefix(field, []byte("rbytes=")); ok {
-			read += number(n)
-		} else if n, ok := bytes.CutPrefix(field, []byte("wbytes=")); ok {
-			written += number(n)
+	for line := range bytes.Lines(text) {
+		for field, rest := word(line); len(field) > 0; field, rest = word(rest) {
+			if n, ok := bytes.CutPrefix(field, []byte("rbytes=")); ok {
+				read += number(n)
+			} else if n, ok := bytes.CutPrefix(field, []byte("wbytes=")); ok {
+				written += number(n)
+			}
 		}
 	}
 	return read, written
 }
 
-// netDev sums the interfaces but the loopback.
+// netDev sums the interfaces but the loopback. Of a line's sixteen numbers the
+// first is what was received, the ninth what was sent.
 func netDev(text []byte) (rx, tx int64) {
-	lines := bufio.NewScanner(bytes.NewReader(text))
-	for lines.Scan() {
-		name, rest, found := bytes.Cut(lines.Bytes(), []byte(":"))
+	for line := range bytes.Lines(text) {
+		name, rest, found := bytes.Cut(line, []byte(":"))
 		if !found || string(bytes.TrimSpace(name)) == "lo" {
 			continue
 		}
-		fields := bytes.Fields(rest)
-		if len(fields) >= 9 {
-			rx += number(fields[0])
-			tx += number(fields[8])
+		var received, sent int64
+		var field []byte
+		for i := range 9 {
+			if field, rest = word(rest); i == 0 {
+				received = number(field)
+			}
+			sent = number(field)
+		}
+		if len(field) > 0 {
+			rx += received
+			tx += sent
 		}
 	}
 	return rx, tx

@@ -1,6 +1,7 @@
 package monitor
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -79,11 +80,55 @@ func TestReadingsOfBothVersionsAreTheSame(t *testing.T) {
 
 func TestMissingFilesAreAnErrorAndLeaveNothingOpen(t *testing.T) {
 	root := v2(t)
-	require.NoError(t, os.Remove(filepath.Join(root, "sys/fs/cgroup/system.slice/docker-abc.scope/io.stat")))
+	require.NoError(t, os.Remove(filepath.Join(root, "sys/fs/cgroup/system.slice/docker-abc.scope/memory.current")))
 	before := descriptors(t)
 	_, err := openCounters(root, 7)
 	require.ErrorIs(t, err, os.ErrNotExist)
 	require.Equal(t, before, descriptors(t))
+}
+
+// TestMissingDiskFiguresAreZero: cgroup v2 may be without its controller of disks.
+func TestMissingDiskFiguresAreZero(t *testing.T) {
+	root := v2(t)
+	require.NoError(t, os.Remove(filepath.Join(root, "sys/fs/cgroup/system.slice/docker-abc.scope/io.stat")))
+	c, err := openCounters(root, 7)
+	require.NoError(t, err)
+	defer c.close()
+	got, err := c.read(time.Unix(100, 0))
+	require.NoError(t, err)
+	require.Equal(t, reading{at: time.Unix(100, 0), cpu: 5e9, memory: 700_000, pids: 3, rx: 1046, tx: 2042}, got)
+}
+
+// TestReadingCostsNothingOnTheHeap, of which there are hundreds each second.
+func TestReadingCostsNothingOnTheHeap(t *testing.T) {
+	for name, root := range map[string]string{"v1": v1(t), "v2": v2(t)} {
+		c, err := openCounters(root, 7)
+		require.NoError(t, err)
+		now := time.Unix(100, 0)
+		require.Zero(t, testing.AllocsPerRun(20, func() {
+			if _, err := c.read(now); err != nil {
+				t.Error(err)
+			}
+		}), name)
+		c.close()
+	}
+}
+
+// TestLongFilesAreReadWhole: the kernel gives a long file in several pieces.
+func TestLongFilesAreReadWhole(t *testing.T) {
+	root := v2(t)
+	long := ""
+	for i := range 300 {
+		long += fmt.Sprintf("counter_%d 123456\n", i)
+	}
+	path := filepath.Join(root, "sys/fs/cgroup/system.slice/docker-abc.scope/memory.stat")
+	require.NoError(t, os.WriteFile(path, []byte(long+"inactive_file 300000\n"), 0o644))
+	c, err := openCounters(root, 7)
+	require.NoError(t, err)
+	defer c.close()
+	got, err := c.read(time.Unix(100, 0))
+	require.NoError(t, err)
+	require.EqualValues(t, 700_000, got.memory)
 }
 
 func descriptors(t *testing.T) int {
@@ -107,6 +152,7 @@ func TestBetween(t *testing.T) {
 		"too close together": {reading{at: at.Add(50 * time.Millisecond), cpu: 2e9}, 0, false},
 		"the clock stepped":  {reading{at: at.Add(-time.Second), cpu: 2e9}, 0, false},
 		"another run":        {reading{at: at.Add(time.Second), cpu: 1}, 0, false},
+		"an hour apart":      {reading{at: at.Add(time.Hour), cpu: 2e9}, 0, false},
 	} {
 		s, said := between("ctr_1", 1024, before, c.now)
 		require.Equal(t, c.said, said, name)

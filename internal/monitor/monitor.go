@@ -25,8 +25,11 @@ type Options struct {
 	// Local says whether the engine's processes are in this kernel, so that its
 	// files tell of them.
 	Local func() bool
-	Now   func() time.Time
-	Log   *slog.Logger
+	// GPUs runs the vendor's tool with GPUQuery and gives what it printed; nothing
+	// where there is none. nil is the same.
+	GPUs func(ctx context.Context) ([]byte, error)
+	Now  func() time.Time
+	Log  *slog.Logger
 }
 
 // Target is a container that runs.
@@ -36,6 +39,9 @@ type Target struct {
 	Pid         int
 	Started     time.Time
 	MemoryLimit record.Bytes
+	// Owner is whose it is, GPUs the devices that it holds.
+	Owner string
+	GPUs  []string
 }
 
 // Source is where a container's figures come from.
@@ -56,7 +62,11 @@ type Service struct {
 
 	mu       sync.Mutex
 	targets  map[string]*target
-	watchers map[*watcher]struct{}
+	watching map[string]map[*watcher]struct{} // by container
+	past     map[string]*rings                // by container; also of those that ended within the hour
+	saving   map[string][]point               // minutes on their way to the database
+	gpus     map[string]GPU
+	gpusAt   time.Time
 	life     context.Context // of Run; nil before
 	streams  sync.WaitGroup
 }
@@ -68,13 +78,17 @@ type target struct {
 	stop     context.CancelFunc // of the stream
 	last     reading
 	newest   Sample
-	known    bool // newest is one
+	known    bool      // newest is one
+	looked   time.Time // when it was last asked for
 	peak     record.Bytes
 }
 
 // New returns a service; nothing is sampled before Run.
 func New(o Options) *Service {
-	return &Service{Options: o, root: "/", targets: map[string]*target{}, watchers: map[*watcher]struct{}{}}
+	return &Service{
+		Options: o, root: "/", targets: map[string]*target{}, watching: map[string]map[*watcher]struct{}{},
+		past: map[string]*rings{}, saving: map[string][]point{},
+	}
 }
 
 // Run samples until ctx ends.
@@ -85,8 +99,10 @@ func (s *Service) Run(ctx context.Context) {
 		s.begin(t)
 	}
 	s.mu.Unlock()
-	ticker := time.NewTicker(sampleEvery)
-	defer ticker.Stop()
+	var beside sync.WaitGroup
+	defer beside.Wait()
+	beside.Go(func() { s.saveLoop(ctx) })
+	beside.Go(func() { s.gpuLoop(ctx) })
 	for {
 		select {
 		case <-ctx.Done():
@@ -97,10 +113,20 @@ func (s *Service) Run(ctx context.Context) {
 			s.mu.Unlock()
 			s.streams.Wait()
 			return
-		case <-ticker.C:
+		case <-time.After(untilNext(time.Now())):
 			s.sample()
 		}
 	}
+}
+
+// untilNext is the time until the middle of a second: samples that come there a
+// little early or late still fall each into a second of their own.
+func untilNext(now time.Time) time.Duration {
+	wait := 3*sampleEvery/2 - time.Duration(now.Nanosecond())
+	if wait > sampleEvery+sampleEvery/4 {
+		wait -= sampleEvery
+	}
+	return wait
 }
 
 // Started says that a container runs. It may be said any number of times.
@@ -109,7 +135,7 @@ func (s *Service) Started(t Target) {
 	defer s.mu.Unlock()
 	if old := s.targets[t.ID]; old != nil {
 		if old.Pid == t.Pid && old.EngineID == t.EngineID {
-			old.MemoryLimit = t.MemoryLimit
+			old.Target = t
 			return
 		}
 		s.drop(t.ID)
@@ -196,13 +222,15 @@ func (s *Service) sample() {
 func (s *Service) noted(t *target, now reading) {
 	sample, ok := between(t.ID, t.MemoryLimit, t.last, now)
 	if !ok {
-		if now.cpu < t.last.cpu {
-			t.last = now // a new run under the same name
+		if apart(t.last, now) {
+			t.last = now
 		}
 		return
 	}
+	sample.GPUs = s.gpusOf(t)
 	t.last, t.newest, t.known, t.peak = now, sample, true, max(t.peak, sample.Memory)
-	for w := range s.watchers {
+	s.remember(sample)
+	for w := range s.watching[t.ID] {
 		w.offer(sample)
 	}
 }
@@ -249,6 +277,17 @@ func (s *Service) Latest(id string) (Sample, bool) {
 	return Sample{}, false
 }
 
+// Look is Latest for a person, for whom GPUs are measured a while from now on.
+func (s *Service) Look(id string) (Sample, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if t := s.targets[id]; t != nil {
+		t.looked = s.Now()
+		return t.newest, t.known
+	}
+	return Sample{}, false
+}
+
 // MemoryInUse is the newest figure of a container; false when it does not run.
 func (s *Service) MemoryInUse(id string) (record.Bytes, bool) {
 	sample, known := s.Latest(id)
@@ -266,13 +305,26 @@ func (s *Service) MemoryPeak(id string) (record.Bytes, bool) {
 	return 0, false
 }
 
-// TotalMemory is what all running containers use together.
-func (s *Service) TotalMemory() record.Bytes {
+// Used is what containers use together.
+type Used struct {
+	// CPU is in cores.
+	CPU    float64
+	Memory record.Bytes
+}
+
+// InUse is what the running containers of each owner use, and all of them.
+func (s *Service) InUse() (byOwner map[string]Used, all Used) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var sum record.Bytes
+	byOwner = map[string]Used{}
 	for _, t := range s.targets {
-		sum += t.newest.Memory
+		cores := t.newest.CPUPercent / 100
+		all.CPU += cores
+		all.Memory += t.newest.Memory
+		theirs := byOwner[t.Owner]
+		theirs.CPU += cores
+		theirs.Memory += t.newest.Memory
+		byOwner[t.Owner] = theirs
 	}
-	return sum
+	return byOwner, all
 }

@@ -23,6 +23,8 @@ type Sample struct {
 	// Totals since the container's start.
 	NetworkRx, NetworkTx, BlockRead, BlockWrite record.Bytes
 	Pids                                        int
+	// GPUs that it holds, where their figures are to be had.
+	GPUs []GPU
 }
 
 // reading is one look at the kernel's counters.
@@ -38,11 +40,22 @@ type reading struct {
 // the processor: the kernel accounts in ticks of up to 10 ms.
 const shortest = 100 * time.Millisecond
 
+// longest is the most time between two readings that are compared: of what lies
+// further apart the mean would be of the past.
+const longest = time.Minute
+
+// apart says whether two readings are not to be compared: of different runs, or
+// with a clock that was set, or an engine that was away, in between.
+func apart(before, now reading) bool {
+	elapsed := now.at.Sub(before.at)
+	return elapsed < 0 || elapsed > longest || now.cpu < before.cpu
+}
+
 // between makes a sample of two readings; false when they are too close
-// together, or of two different runs.
+// together, or apart.
 func between(id string, limit record.Bytes, before, now reading) (Sample, bool) {
 	elapsed := now.at.Sub(before.at)
-	if elapsed < shortest || now.cpu < before.cpu {
+	if elapsed < shortest || apart(before, now) {
 		return Sample{}, false
 	}
 	s := Sample{

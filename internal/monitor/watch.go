@@ -24,21 +24,22 @@ const (
 // it has not read yet.
 type watcher struct {
 	mu       sync.Mutex
-	wanted   map[string]bool
 	interval time.Duration
-	sent     map[string]time.Time
-	order    []string
-	unread   map[string]Sample
+	places   map[string]*place
+	order    []*place
 	ready    chan struct{}
 }
 
+// place is that of one container.
+type place struct {
+	sent   time.Time
+	unread *Sample
+}
+
 func newWatcher(interval time.Duration, ids ...string) *watcher {
-	w := &watcher{
-		wanted: map[string]bool{}, interval: interval, sent: map[string]time.Time{},
-		unread: map[string]Sample{}, ready: make(chan struct{}, 1),
-	}
+	w := &watcher{interval: interval, places: make(map[string]*place, len(ids)), ready: make(chan struct{}, 1)}
 	for _, id := range ids {
-		w.wanted[id] = true
+		w.places[id] = &place{}
 	}
 	return w
 }
@@ -47,13 +48,17 @@ func newWatcher(interval time.Duration, ids ...string) *watcher {
 func (w *watcher) offer(s Sample) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if !w.wanted[s.ID] || s.At.Sub(w.sent[s.ID]) < w.interval-early {
+	p := w.places[s.ID]
+	if p == nil {
 		return
 	}
-	if _, waiting := w.unread[s.ID]; !waiting {
-		w.order = append(w.order, s.ID)
+	if since := s.At.Sub(p.sent); since >= 0 && since < w.interval-early { // less than 0: the clock was set back
+		return
 	}
-	w.unread[s.ID] = s
+	if p.unread == nil {
+		w.order = append(w.order, p)
+	}
+	p.unread = &s
 	select {
 	case w.ready <- struct{}{}:
 	default:
@@ -66,46 +71,55 @@ func (w *watcher) take() (Sample, bool) {
 	if len(w.order) == 0 {
 		return Sample{}, false
 	}
-	id := w.order[0]
-	w.order = w.order[1:]
-	s := w.unread[id]
-	delete(w.unread, id)
-	w.sent[id] = s.At
+	p := w.order[0]
+	if w.order = w.order[1:]; len(w.order) == 0 {
+		w.order = nil
+	}
+	s := *p.unread
+	p.unread, p.sent = nil, s.At
 	return s, true
 }
 
-func (w *watcher) want(id string, wanted bool) {
+// hear begins or ends with a container. The caller holds mu.
+func (s *Service) hear(w *watcher, id string, wanted bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if wanted {
-		w.wanted[id] = true
-	} else {
-		delete(w.wanted, id)
-		delete(w.sent, id)
+		if s.watching[id] == nil {
+			s.watching[id] = map[*watcher]struct{}{}
+		}
+		s.watching[id][w] = struct{}{}
+		if w.places[id] == nil {
+			w.places[id] = &place{}
+		}
+		return
+	}
+	delete(w.places, id)
+	if delete(s.watching[id], w); len(s.watching[id]) == 0 {
+		delete(s.watching, id)
 	}
 }
 
-// Watch sends a container's samples: it waits while the container does not run,
-// and ends when it is removed or ctx ends.
-func (s *Service) Watch(ctx context.Context, id string, interval time.Duration) (<-chan Sample, error) {
+// Watch sends a container's samples, as to makes them: it waits while the
+// container does not run, and ends when it is removed or ctx ends.
+func Watch[T any](ctx context.Context, s *Service, id string, interval time.Duration, to func(Sample) T) (<-chan T, error) {
 	var check fault.Check
 	check.That(interval >= minInterval && interval <= maxInterval, "interval", "range", "interval takes %s to %s.", minInterval, maxInterval)
 	if err := check.Err(); err != nil {
 		return nil, err
 	}
-	changes := s.Feed.Subscribe(ctx, func(c live.Change) bool {
-		return c.Kind == live.Container && c.ID == id && c.Op == live.Removed
+	ctx, cancel := context.WithCancel(ctx)
+	s.Feed.Subscribe(ctx, func(c live.Change) bool {
+		if c.Kind == live.Container && c.ID == id && c.Op == live.Removed {
+			cancel() // heard while it is published: a goroutine for each watcher would be dear
+		}
+		return false
 	})
 	if err := s.visible(ctx, id); err != nil {
+		cancel()
 		return nil, err
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	go func() { // ends with the removal
-		if _, err := changes.Next(ctx); err == nil {
-			cancel()
-		}
-	}()
-	return s.deliver(ctx, cancel, newWatcher(interval, id)), nil
+	return deliver(ctx, cancel, s, newWatcher(interval, id), to), nil
 }
 
 func (s *Service) visible(ctx context.Context, ids ...string) error {
@@ -123,7 +137,7 @@ func (s *Service) visible(ctx context.Context, ids ...string) error {
 
 // WatchAll sends the samples of several containers, or of all of the viewer's
 // own (ids empty), also those made later. It ends with ctx.
-func (s *Service) WatchAll(ctx context.Context, ids []string) (<-chan Sample, error) {
+func WatchAll[T any](ctx context.Context, s *Service, ids []string, to func(Sample) T) (<-chan T, error) {
 	v, err := auth.Require(ctx)
 	if err != nil {
 		return nil, err
@@ -139,7 +153,7 @@ func (s *Service) WatchAll(ctx context.Context, ids []string) (<-chan Sample, er
 			cancel()
 			return nil, err
 		}
-		return s.deliver(ctx, cancel, newWatcher(minInterval, ids...)), nil
+		return deliver(ctx, cancel, s, newWatcher(minInterval, ids...), to), nil
 	}
 	changes := s.Feed.Subscribe(ctx, func(c live.Change) bool {
 		return c.Kind == live.Container && c.Owner == v.UserID && c.Op != live.Updated
@@ -150,37 +164,37 @@ func (s *Service) WatchAll(ctx context.Context, ids []string) (<-chan Sample, er
 		return nil, err
 	}
 	w := newWatcher(minInterval, own...)
+	out := deliver(ctx, cancel, s, w, to)
 	go func() {
 		for {
 			c, err := changes.Next(ctx)
 			if err != nil {
 				return
 			}
-			w.want(c.ID, c.Op == live.Created)
+			s.mu.Lock()
+			if ctx.Err() == nil { // or it would hear for ever
+				s.hear(w, c.ID, c.Op == live.Created)
+			}
+			s.mu.Unlock()
 		}
 	}()
-	return s.deliver(ctx, cancel, w), nil
+	return out, nil
 }
 
 // deliver begins with what is known and goes on with what comes, until ctx ends.
-func (s *Service) deliver(ctx context.Context, cancel context.CancelFunc, w *watcher) <-chan Sample {
+func deliver[T any](ctx context.Context, cancel context.CancelFunc, s *Service, w *watcher, to func(Sample) T) <-chan T {
 	s.mu.Lock()
-	s.watchers[w] = struct{}{}
-	for id := range w.wanted {
-		if t := s.targets[id]; t != nil && t.known && s.Now().Sub(t.newest.At) < 2*sampleEvery {
+	for id := range w.places {
+		s.hear(w, id, true)
+		if t := s.targets[id]; t != nil && t.known && recent(s.Now(), t.newest.At, 2*sampleEvery) {
 			w.offer(t.newest)
 		}
 	}
 	s.mu.Unlock()
-	out := make(chan Sample)
+	out := make(chan T)
 	go func() {
-		defer cancel()
 		defer close(out)
-		defer func() {
-			s.mu.Lock()
-			delete(s.watchers, w)
-			s.mu.Unlock()
-		}()
+		defer s.leave(w, cancel)
 		for {
 			sample, ok := w.take()
 			if !ok {
@@ -192,11 +206,34 @@ func (s *Service) deliver(ctx context.Context, cancel context.CancelFunc, w *wat
 				continue
 			}
 			select {
-			case out <- sample:
+			case out <- to(sample):
 			case <-ctx.Done():
 				return
 			}
 		}
 	}()
 	return out
+}
+
+// Watchers is how many watch the container now.
+func (s *Service) Watchers(id string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.watching[id])
+}
+
+// leave ends a watcher; nothing is heard by it from then on.
+func (s *Service) leave(w *watcher, cancel context.CancelFunc) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	cancel()
+	w.mu.Lock()
+	ids := make([]string, 0, len(w.places))
+	for id := range w.places {
+		ids = append(ids, id)
+	}
+	w.mu.Unlock()
+	for _, id := range ids {
+		s.hear(w, id, false)
+	}
 }
