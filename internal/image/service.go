@@ -69,6 +69,7 @@ type Service struct {
 	turns    chan struct{}            // has room for as many pulls as may be under way
 	running  sync.WaitGroup
 	comeback chan struct{}
+	books    books
 }
 
 // New returns a service; nothing happens before Run.
@@ -90,6 +91,7 @@ func New(o Options) (*Service, error) {
 		Options: o, catalogue: entries,
 		jobs: map[string]*job{}, fetching: map[string]*fetching{}, spent: map[string]time.Duration{},
 		turns: make(chan struct{}, maxPulls), comeback: make(chan struct{}, 1),
+		books: books{open: map[string]*logbook{}, heard: map[string]chan struct{}{}},
 	}, nil
 }
 
