@@ -13,6 +13,7 @@ import (
 	"github.com/docker/docker/api/types/network"
 	"github.com/stretchr/testify/require"
 
+	"github.com/mlride/mlride/internal/docker"
 	"github.com/mlride/mlride/internal/docker/dockertest"
 	"github.com/mlride/mlride/internal/engine"
 )
@@ -129,31 +130,35 @@ func TestBuildAsContainers(t *testing.T) {
 	require.ErrorIs(t, err, context.Canceled)
 }
 
-// TestBuildSwept: what a crash left running of a build is removed, and what is under
-// way stays.
+// TestBuildSwept: what is left of a build whose server lost the engine is removed,
+// and what is under way stays.
 func TestBuildSwept(t *testing.T) {
 	t.Parallel()
-	instance := dockertest.Instance()
+	instance, line := dockertest.Instance(), dockertest.NewLine(t)
 	e, c := dockertest.Engine(t, instance), dockertest.Client(t)
-	id, other := dockertest.ID("img"), dockertest.ID("img")
-	for _, of := range []string{id, other} {
-		name := "mlride-" + instance + "-build-" + of
-		_, err := c.NetworkCreate(t.Context(), name, network.CreateOptions{
-			Driver: "bridge", Labels: map[string]string{"mlride.build": instance, "mlride.id": of},
-			IPAM: &network.IPAM{Config: []network.IPAMConfig{{Subnet: freeSubnet(t)}}},
-		})
-		require.NoError(t, err)
-		made, err := c.ContainerCreate(t.Context(), &container.Config{Image: dockertest.Image(t), Cmd: []string{"sleep", "3600"}},
-			&container.HostConfig{NetworkMode: container.NetworkMode(name)}, nil, nil, "")
-		require.NoError(t, err)
-		require.NoError(t, c.ContainerStart(t.Context(), made.ID, container.StartOptions{}))
-	}
-	require.NoError(t, e.SweepBuilds(t.Context(), func(of string) bool { return of == other }))
-	nothingLeft(t, instance, id)
-	_, err := c.NetworkInspect(t.Context(), "mlride-"+instance+"-build-"+other, network.InspectOptions{})
+	line.Mend()
+	lost, err := docker.New(docker.Options{Host: line.Host, Instance: instance})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, lost.Close()) })
+	spec := buildSpec(t, "RUN echo begun && sleep 3600")
+	var once sync.Once
+	_, err = lost.Build(t.Context(), spec, func(b engine.BuildProgress) {
+		if strings.HasPrefix(string(b.Output), "begun") {
+			once.Do(line.Cut)
+		}
+	})
+	require.ErrorIs(t, err, engine.ErrUnreachable)
+	name := "mlride-" + instance + "-build-" + spec.ID
+	// An engine that dies itself leaves the container of the step, too.
+	made, err := c.ContainerCreate(t.Context(), &container.Config{Image: dockertest.Image(t), Cmd: []string{"sleep", "3600"}},
+		&container.HostConfig{NetworkMode: container.NetworkMode(name)}, nil, nil, "")
+	require.NoError(t, err)
+	require.NoError(t, c.ContainerStart(t.Context(), made.ID, container.StartOptions{}))
+	require.NoError(t, e.SweepBuilds(t.Context(), func(id string) bool { return id == spec.ID }))
+	_, err = c.ContainerInspect(t.Context(), made.ID)
 	require.NoError(t, err)
 	require.NoError(t, e.SweepBuilds(t.Context(), func(string) bool { return false }))
-	nothingLeft(t, instance, other)
+	nothingLeft(t, instance, spec.ID)
 }
 
 // TestBuildOfTriggers: a base may not have its builders fetch from the host's network.

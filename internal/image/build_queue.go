@@ -1,6 +1,7 @@
 package image
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"sync"
@@ -14,6 +15,8 @@ type builds struct {
 	mu      sync.Mutex
 	waiting []*waiting // in the order of asking
 	running map[string]int
+	served  map[string]int // when each person's last one began, as a count
+	count   int
 	total   int
 	steps   map[string]buildStep
 	ended   map[string]buildStep // the step at which the last one of an image was
@@ -69,7 +72,7 @@ func (b *builds) turn(ctx context.Context, row *ent.Image, parallel int, told fu
 // admit begins what may begin, and gives those that wait on. b.mu is held.
 func (b *builds) admit(parallel int) []*ent.Image {
 	if b.running == nil {
-		b.running = map[string]int{}
+		b.running, b.served = map[string]int{}, map[string]int{}
 	}
 	for b.total < parallel {
 		i := slices.IndexFunc(b.order(), func(w *waiting) bool { return b.running[*w.row.OwnerID] == 0 })
@@ -80,6 +83,8 @@ func (b *builds) admit(parallel int) []*ent.Image {
 		b.waiting = slices.DeleteFunc(b.waiting, func(o *waiting) bool { return o == w })
 		b.running[*w.row.OwnerID]++
 		b.total++
+		b.count++
+		b.served[*w.row.OwnerID] = b.count
 		close(w.begin)
 	}
 	var rows []*ent.Image
@@ -89,8 +94,8 @@ func (b *builds) admit(parallel int) []*ent.Image {
 	return rows
 }
 
-// order is who comes next: everybody's first before anybody's second, and among
-// equals who asked first. b.mu is held.
+// order is who comes next: everybody's first before anybody's second, then whose
+// turn was longest ago, and among equals who asked first. b.mu is held.
 func (b *builds) order() []*waiting {
 	type place struct {
 		w     *waiting
@@ -105,7 +110,9 @@ func (b *builds) order() []*waiting {
 		places[i] = place{w, rounds[*w.row.OwnerID]}
 		rounds[*w.row.OwnerID]++
 	}
-	slices.SortStableFunc(places, func(a, z place) int { return a.round - z.round })
+	slices.SortStableFunc(places, func(a, z place) int {
+		return cmp.Or(a.round-z.round, b.served[*a.w.row.OwnerID]-b.served[*z.w.row.OwnerID])
+	})
 	list := make([]*waiting, len(places))
 	for i, p := range places {
 		list[i] = p.w

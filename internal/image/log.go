@@ -65,6 +65,7 @@ func (s *Service) openLog(ctx context.Context, id string) (*logbook, error) {
 	s.books.mu.Lock()
 	defer s.books.mu.Unlock()
 	s.books.open[id] = b
+	s.books.begun[id]++
 	return b, nil
 }
 
@@ -84,10 +85,12 @@ type books struct {
 	mu    sync.Mutex
 	open  map[string]*logbook
 	heard map[string]chan struct{} // by image; closed with the next lines
+	begun map[string]int           // how often the log of an image was begun in this life
 }
 
-// listen gives a channel that is closed when lines of the image were written.
-func (b *books) listen(id string) <-chan struct{} {
+// listen gives a channel that is closed when lines of the image were written, and
+// how often its log was begun.
+func (b *books) listen(id string) (<-chan struct{}, int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	c := b.heard[id]
@@ -95,7 +98,7 @@ func (b *books) listen(id string) <-chan struct{} {
 		c = make(chan struct{})
 		b.heard[id] = c
 	}
-	return c
+	return c, b.begun[id]
 }
 
 func (b *books) tell(id string) {
@@ -337,10 +340,14 @@ func (s *Service) WatchLog(ctx context.Context, id string, after int) (<-chan *e
 		}
 	}()
 	out := make(chan *ent.ImageLine)
+	_, log := s.books.listen(id)
 	go func() {
 		defer close(out)
 		for ctx.Err() == nil {
-			heard := s.books.listen(id)
+			heard, now := s.books.listen(id)
+			if now != log { // begun anew
+				log, after = now, 0
+			}
 			row, err := s.Get(ctx, id) // before the lines: what is written before the end is read
 			if err != nil {
 				return
@@ -364,10 +371,6 @@ func (s *Service) WatchLog(ctx context.Context, id string, after int) (<-chan *e
 			if !underWay(row.Status) {
 				return
 			}
-			if anew, err := s.begunAnew(ctx, id, after); err != nil || anew {
-				after = 0
-				continue
-			}
 			select {
 			case <-heard:
 			case <-changed:
@@ -376,18 +379,6 @@ func (s *Service) WatchLog(ctx context.Context, id string, after int) (<-chan *e
 		}
 	}()
 	return out, nil
-}
-
-// begunAnew says that the log has lines, and none as far as number after.
-func (s *Service) begunAnew(ctx context.Context, id string, after int) (bool, error) {
-	if after == 0 {
-		return false, nil
-	}
-	last, err := s.Client.ImageLine.Query().Where(imageline.ImageID(id)).Order(ent.Desc(imageline.FieldNumber)).First(ctx)
-	if ent.IsNotFound(err) {
-		return false, nil
-	}
-	return err == nil && last.Number < after, err
 }
 
 // underWay says that a pull or build of an image in that state has not ended.

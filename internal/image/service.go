@@ -111,7 +111,7 @@ func New(o Options) (*Service, error) {
 		jobs: map[string]*job{}, fetching: map[string]*fetching{}, spent: map[string]time.Duration{},
 		turns: make(chan struct{}, maxPulls), comeback: make(chan struct{}, 1),
 		forms: forms, builds: builds{steps: map[string]buildStep{}},
-		books: books{open: map[string]*logbook{}, heard: map[string]chan struct{}{}},
+		books: books{open: map[string]*logbook{}, heard: map[string]chan struct{}{}, begun: map[string]int{}},
 	}, nil
 }
 
