@@ -45,6 +45,7 @@ const guessed = 10
 // stored with it; logs ask the engine.
 var fieldCost = map[string]int{
 	"Container.logs": 200, "Container.events": 5, "User.quota": 3, "User.usage": 3, "User.sessions": 5, "Query.system": 50,
+	"Image.log": 5, "Mutation.buildImage": 50, "Mutation.commitContainer": 50, "Query.previewDockerfile": 10,
 	"Container.volumes": 3, "Volume.mountedBy": 3,
 }
 

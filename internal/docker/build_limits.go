@@ -27,7 +27,9 @@ import (
 const groupRoot = "/sys/fs/cgroup"
 
 // buildGroupName is the group of a build, below the root.
-func (e *Engine) buildGroupName(id string) string { return "mlride-" + e.opts.Instance + "-build-" + id }
+func (e *Engine) buildGroupName(id string) string {
+	return "mlride-" + e.opts.Instance + "-build-" + id
+}
 
 // buildGroup makes the group, and gives its path for the engine; empty where
 // there is no way to.

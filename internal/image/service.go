@@ -64,8 +64,8 @@ type Options struct {
 	Deadline time.Duration
 	// Build says how builds are done.
 	Build BuildOptions
-	Now      func() time.Time
-	Log      *slog.Logger
+	Now   func() time.Time
+	Log   *slog.Logger
 }
 
 // Service is all images.
