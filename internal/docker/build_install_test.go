@@ -38,7 +38,7 @@ func TestBuildOfPackages(t *testing.T) {
 	spec.Dockerfile = "FROM " + base.ID + "\n" +
 		"RUN apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends mlride-probe && rm -rf /var/lib/apt/lists/*\n" +
 		"RUN PIP_BREAK_SYSTEM_PACKAGES=1 python3 /pip.whl/pip install --no-cache-dir --no-index --find-links /wheels 'probe-mlride'\n" +
-		"RUN mkdir -p /workspace && chmod 1777 /workspace\nENV HOME=/workspace\nWORKDIR /workspace\n"
+		"ENV HOME=/workspace\nWORKDIR /workspace\n"
 	var p printed
 	_, err = b.engine.Build(ctx, spec, p.told)
 	require.NoError(t, err, p.String())
