@@ -96,7 +96,7 @@ func (r imageFields) Owner(ctx context.Context, i *ent.Image) (*ent.User, error)
 func (r imageFields) Progress(_ context.Context, i *ent.Image) (*generated.ImageProgress, error) {
 	p, underWay := r.Resolver.Images.Progress(i.ID)
 	if !underWay || i.Status != entimage.StatusPulling {
-		return nil, nil
+		return r.buildProgress(i), nil
 	}
 	out := &generated.ImageProgress{CurrentBytes: record.Bytes(p.Current), Layers: []*generated.LayerProgress{}}
 	if percent, known := p.Percent(); known {

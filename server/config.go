@@ -72,6 +72,7 @@ type Config struct {
 
 	AuditKeep Span `env:"MLRIDE_AUDIT_KEEP" default:"8760h" placeholder:"DURATION" help:"How long the audit trail is kept, or off for ever."`
 
+	Build           Build   `env:"MLRIDE_BUILD" default:"cpu=2,memory=4GiB,pids=1024,time=1h,parallel=1" placeholder:"LIST" help:"What one build of an image may use, and how many are under way at once; what is left out keeps its default."`
 	RegistryMirrors Mirrors `env:"MLRIDE_REGISTRY_MIRRORS" placeholder:"HOSTS" help:"Registry mirrors, separated by commas."`
 	PipIndex        WebURL  `env:"MLRIDE_PIP_INDEX" placeholder:"URL" help:"Index of Python packages for builds and containers."`
 	AptMirror       WebURL  `env:"MLRIDE_APT_MIRROR" placeholder:"URL" help:"Mirror of Debian or Ubuntu packages for builds and containers."`

@@ -58,6 +58,7 @@ var forms = map[string]struct{ good, bad []string }{
 	"MLRIDE_REGISTRATION":     {good: []string{"open", "closed", "invite"}, bad: []string{"yes", "Open"}},
 	"MLRIDE_SETUP_CODE":       {good: []string{"a code"}},
 	"MLRIDE_CONTACT":          {good: []string{"Ask Zhang Wei, room 4"}},
+	"MLRIDE_BUILD":            {good: []string{"cpu=4,memory=8GiB", "pids=4096,time=30m,parallel=2"}, bad: []string{"4", "cpu=0", "pids=1", "time=x", "parallel=0", "memory=1"}},
 	"MLRIDE_DEFAULT_QUOTA":    {good: []string{"cpu=4", "containers=0,memory=1.5G,disk=1GiB,gpu=1,images=1,volumes=0"}, bad: []string{"4", "cpu", "cpus=4", "cpu=-1", "cpu=NaN", "memory=lots", "containers=1.5"}},
 	"MLRIDE_HOST_RESERVE":     {good: []string{"cpu=0", "disk=5GiB,memory=0"}, bad: []string{"gpu=1", "1GiB"}},
 	"MLRIDE_OVERCOMMIT":       {good: []string{"cpu=1.5"}, bad: []string{"cpu=0", "2", "disk=2"}},

@@ -46,6 +46,7 @@ const guessed = 10
 var fieldCost = map[string]int{
 	"Container.logs": 200, "Container.events": 5, "User.quota": 3, "User.usage": 3, "User.sessions": 5, "Query.system": 50,
 	"Container.volumes": 3, "Volume.mountedBy": 3, "Container.statsHistory": 200, "Mutation.openJupyter": 200,
+	"Image.log": 5, "Mutation.buildImage": 50, "Mutation.commitContainer": 50, "Query.previewDockerfile": 10,
 }
 
 // linesPerCost is how many lines of a log count as one object: they are short

@@ -348,6 +348,11 @@ var matrix = map[string][]call{
 	"Query.invitations":    {{text: `invitations{totalCount}`}},
 	"Query.quotaRequests":  {{text: `quotaRequests{totalCount}`, other: `"totalCount":0`}},
 	"Query.imageCatalogue": {{text: `imageCatalogue{name}`}},
+	"Query.imageBases":     {{text: `imageBases{name}`}},
+	"Query.imagePresets":   {{text: `imagePresets{name}`}},
+	"Query.previewDockerfile": {
+		{text: `previewDockerfile(input:{name:"<new>",packages:["numpy"]})`},
+	},
 	"Query.admission": {
 		{text: `admission(input:{name:"a",imageId:"<image>"}){allowed problems{code message}}`, other: `"code":"NOT_FOUND"`},
 		{text: `admission(input:{name:"a",imageId:"<public>",volumes:[{volumeId:"<volume>",path:"/v"}]}){allowed problems{code message}}`, other: `"code":"NOT_FOUND"`},
@@ -383,6 +388,8 @@ var matrix = map[string][]call{
 	"Mutation.setQuotas":         {{text: `setQuotas(userIds:["<user>"],input:{maxCpu:1}){id code}`}},
 	"Mutation.setQuota":          {{text: `setQuota(userId:"<user>",input:{maxCpu:1}){quota{id}}`}},
 	"Mutation.pullImage":         {{text: `pullImage(input:{reference:"registry.test/<new>:1"}){image{id}}`}},
+	"Mutation.buildImage":        {{text: `buildImage(input:{name:"<new>",dockerfile:"FROM scratch"}){image{id dockerfile}}`}},
+	"Mutation.commitContainer":   {{text: `commitContainer(id:"<container>",input:{name:"<new>"}){image{id}}`, other: notFound, admin: forbidden}},
 	"Mutation.cancelImage":       {{text: `cancelImage(id:"<image>"){image{id}}`, other: notFound}},
 	"Mutation.deleteImage":       {{text: `deleteImage(id:"<image>"){image{id}}`, other: notFound}},
 	"Mutation.createVolume":      {{text: `createVolume(input:{name:"<new>"}){volume{id}}`}},
@@ -422,6 +429,7 @@ var matrix = map[string][]call{
 		{text: `imageChanged(id:"<image>"){image{id reference}}`, other: notFound},
 		{text: `imageChanged(all:true){id}`, owner: forbidden, other: forbidden, admin: "reached", news: live.Image},
 	},
+	"Subscription.imageLog":        {{text: `imageLog(id:"<image>"){number text}`, other: notFound}},
 	"Subscription.auditEventAdded": {{text: `auditEventAdded(where:{actorId:"<user>",target:"<container>"}){action}`, news: live.Audit}},
 	"Subscription.usageChanged":    {{text: `usageChanged{containers}`}},
 }

@@ -149,6 +149,17 @@ func engineOptions(config Config, instance string) docker.Options {
 	}
 }
 
+// buildOptions are what the settings say about builds.
+func buildOptions(config Config) image.BuildOptions {
+	b := config.Build
+	return image.BuildOptions{
+		Limits: engine.BuildLimits{Limits: engine.Limits{NanoCPUs: b.CPU.Nano(), Memory: int64(b.Memory)}, Pids: int64(b.Pids)},
+		Time:   b.Time, Parallel: b.Parallel,
+		PipIndex: string(config.PipIndex), AptMirror: string(config.AptMirror),
+		Proxies: map[string]string{"HTTP_PROXY": string(config.HTTPProxy), "HTTPS_PROXY": string(config.HTTPSProxy), "NO_PROXY": config.NoProxy},
+	}
+}
+
 func (h *house) features(ctx context.Context, feed *live.Feed) error {
 	client, config, log := h.store.Client, h.config, h.log
 	var err error
@@ -176,7 +187,8 @@ func (h *house) features(ctx context.Context, feed *live.Feed) error {
 	h.images, err = image.New(image.Options{
 		Client: client, Feed: feed, Engine: h.engine, Quota: h.quota, Log: log, Now: time.Now,
 		MinMemory: record.Bytes(config.MinMemory), Starter: string(config.StarterImage),
-		Room: func() error { return h.disk.Room() },
+		Room:  func() error { return h.disk.Room() },
+		Build: buildOptions(config),
 	})
 	if err != nil {
 		return err

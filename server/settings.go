@@ -302,6 +302,28 @@ func (r *Reserve) UnmarshalText(text []byte) error {
 	})
 }
 
+// Build is what one build may use, and how many are under way at once.
+type Build struct {
+	CPU      record.Cores
+	Memory   record.Bytes
+	Pids     int
+	Time     time.Duration
+	Parallel int
+}
+
+// UnmarshalText reads a list such as cpu=2,memory=4GiB.
+func (b *Build) UnmarshalText(text []byte) error {
+	*b = Build{CPU: record.CoresOf(2), Memory: 4 * record.GiB, Pids: 1024, Time: time.Hour, Parallel: 1}
+	const example = "cpu=2,memory=4GiB,pids=1024,time=1h,parallel=1"
+	err := assignments(text, example, map[string]setter{
+		"cpu": cores(&b.CPU), "memory": size(&b.Memory), "pids": whole(&b.Pids), "time": span(&b.Time), "parallel": whole(&b.Parallel),
+	})
+	if err == nil && (b.CPU < 100 || b.Memory < 16*record.MiB || b.Pids < 16 || b.Time < time.Second || b.Parallel < 1) {
+		err = fmt.Errorf("takes a list such as %s, each with at least cpu=0.1, memory=16MiB, pids=16, time=1s and parallel=1, not %q", example, text)
+	}
+	return err
+}
+
 // Overcommit is how often what is left of the machine may be promised.
 type Overcommit struct{ CPU, Memory float64 }
 
@@ -376,6 +398,14 @@ func whole(to *int) setter {
 		n, err := strconv.Atoi(text)
 		*to = n
 		return err == nil && n >= 0 && n <= 10_000
+	}
+}
+
+func span(to *time.Duration) setter {
+	return func(text string) bool {
+		d, err := time.ParseDuration(text)
+		*to = d
+		return err == nil && d > 0
 	}
 }
 

@@ -25,7 +25,7 @@ var errClosed = fmt.Errorf("%w: the adapter is closed", engine.ErrUnreachable)
 // kinds are the errors of package engine, which translate leaves as they are.
 var kinds = []error{
 	engine.ErrNotFound, engine.ErrUnreachable, engine.ErrRefused, engine.ErrImageMissing, engine.ErrDiskFull,
-	engine.ErrRegistry, engine.ErrUnauthorized, engine.ErrBusy,
+	engine.ErrRegistry, engine.ErrUnauthorized, engine.ErrBusy, engine.ErrBuild,
 }
 
 // translate gives err as one of the engine.Err… kinds, or as it is when nothing

@@ -173,6 +173,11 @@ func (e *Engine) suits(n network.Inspect, hosts int) bool {
 // makeNetwork makes the owner's network in the first block that nobody holds. The
 // caller holds choosing.
 func (e *Engine) makeNetwork(ctx context.Context, owner string, hosts int) error {
+	return e.makeLabelled(ctx, owner, hosts, map[string]string{labelInstance: e.opts.Instance, labelOwner: owner, labelID: owner})
+}
+
+// makeLabelled is makeNetwork with other labels.
+func (e *Engine) makeLabelled(ctx context.Context, owner string, hosts int, labels map[string]string) error {
 	bits, pool := blockBits(hosts), e.opts.NetworkPool
 	held, err := e.held4(ctx)
 	if err != nil {
@@ -190,7 +195,7 @@ func (e *Engine) makeNetwork(ctx context.Context, owner string, hosts int) error
 				Driver: "bridge", Internal: e.opts.NoInternet, EnableIPv6: &noIPv6,
 				Options: map[string]string{bridgeOption: bridgeName(e.opts.Instance, owner)},
 				IPAM:    &network.IPAM{Driver: "default", Config: []network.IPAMConfig{{Subnet: block.String()}}},
-				Labels:  map[string]string{labelInstance: e.opts.Instance, labelOwner: owner, labelID: owner},
+				Labels:  labels,
 			})
 			taken = isOverlap(err)
 			return err

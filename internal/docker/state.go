@@ -46,6 +46,9 @@ func (e *Engine) List(ctx context.Context) ([]engine.State, error) {
 	all, ctx := errgroup.WithContext(ctx)
 	all.SetLimit(max(1, e.opts.MaxConcurrent/4))
 	for _, row := range rows {
+		if e.ofBuild(row) {
+			continue
+		}
 		if s := status(row.State); s != engine.StatusRunning && s != engine.StatusPaused {
 			mu.Lock()
 			states = append(states, engine.State{ID: row.Labels[labelID], Owner: row.Labels[labelOwner], Status: s, EngineID: row.ID})
@@ -97,10 +100,17 @@ func (e *Engine) find(ctx context.Context, id string) (container.InspectResponse
 	if err != nil {
 		return found, err
 	}
+	rows = slices.DeleteFunc(rows, e.ofBuild)
 	if len(rows) == 0 {
 		return found, missing
 	}
 	return e.inspect(ctx, rows[0].ID)
+}
+
+// ofBuild says that a container is a step of a build: it may carry our labels, from
+// its base or for the image that it becomes, and is nobody's container.
+func (e *Engine) ofBuild(row container.Summary) bool {
+	return strings.HasPrefix(row.HostConfig.NetworkMode, networkName(e.opts.Instance, buildNetwork("")))
 }
 
 // inspect looks at one of our containers by the engine's name or id. One without
@@ -127,8 +137,11 @@ func (e *Engine) look(ctx context.Context, name string) (container.InspectRespon
 }
 
 // mine selects what carries our instance's label.
-func (e *Engine) mine() filters.Args {
-	return filters.NewArgs(filters.Arg("label", labelInstance+"="+e.opts.Instance))
+func (e *Engine) mine() filters.Args { return labelled(labelInstance, e.opts.Instance) }
+
+// labelled selects what carries a label of that value.
+func labelled(name, value string) filters.Args {
+	return filters.NewArgs(filters.Arg("label", name+"="+value))
 }
 
 // state puts the engine's word about a container into ours.

@@ -21,6 +21,7 @@ import (
 type Engine interface {
 	Containers
 	Images
+	Builds
 	Volumes
 	Watcher
 	Networks

@@ -95,23 +95,34 @@ func (s *Service) stop(id string) {
 func (s *Service) carryOut(ctx context.Context, j *job) error {
 	row, err := s.Client.Image.Get(ctx, j.id)
 	if ent.IsNotFound(err) {
-		return s.Engine.RemoveImage(ctx, j.id)
+		return s.letGo(ctx, j.id)
 	}
 	if err != nil {
 		return err
 	}
 	switch row.Status {
-	case image.StatusPending, image.StatusPulling:
-		return s.pull(ctx, row, j)
+	case image.StatusPending, image.StatusPulling, image.StatusBuilding:
+		return s.make(ctx, row, j)
 	case image.StatusDeleting:
 		return s.remove(ctx, row)
 	case image.StatusCancelled:
 		return s.Engine.RemoveImage(ctx, row.ID)
 	case image.StatusReady, image.StatusFailed:
 		return s.compare(ctx, row)
-	case image.StatusBuilding:
 	}
 	return nil
+}
+
+// make has the image come into being by the way that its source says.
+func (s *Service) make(ctx context.Context, row *ent.Image, j *job) error {
+	switch row.Source {
+	case image.SourceBuild:
+		return s.build(ctx, row, j)
+	case image.SourceCommit:
+		return s.commit(ctx, row)
+	case image.SourcePull:
+	}
+	return s.pull(ctx, row, j)
 }
 
 // pull fetches the image and records what came of it. An engine that cannot be
@@ -260,7 +271,7 @@ func (s *Service) failed(ctx context.Context, row *ent.Image, message string) er
 
 // set changes the row unless it was cancelled or is on its way out, and tells.
 func (s *Service) set(ctx context.Context, row *ent.Image, change func(*ent.ImageUpdateOne)) error {
-	up := s.Client.Image.UpdateOneID(row.ID).Where(image.StatusIn(image.StatusPending, image.StatusPulling))
+	up := s.Client.Image.UpdateOneID(row.ID).Where(image.StatusIn(image.StatusPending, image.StatusPulling, image.StatusBuilding))
 	change(up)
 	return s.save(ctx, up)
 }

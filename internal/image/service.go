@@ -31,13 +31,23 @@ type Quota interface {
 	ReleaseImage(ctx context.Context, tx *ent.Client, owner string) error
 	// CheckDisk is QUOTA_EXCEEDED when the owner's images fill their disk.
 	CheckDisk(ctx context.Context, owner string) error
+	// DiskLeft is what the owner may still keep on disk.
+	DiskLeft(ctx context.Context, owner string) (record.Bytes, error)
+}
+
+// Engine is what images need of the engine.
+type Engine interface {
+	engine.Images
+	engine.Builds
+	// LayerSize is what a container has written outside of its volumes, in bytes.
+	LayerSize(ctx context.Context, id string) (int64, error)
 }
 
 // Options build a Service.
 type Options struct {
 	Client *ent.Client
 	Feed   *live.Feed
-	Engine engine.Images
+	Engine Engine
 	Quota  Quota
 	// Room says why nothing may be pulled now, for want of the machine's disk; nil
 	// is always room.
@@ -52,8 +62,10 @@ type Options struct {
 	// Deadline bounds one pull from its turn on, since the engine tries a dead
 	// registry again for ever. 0 means an hour.
 	Deadline time.Duration
-	Now      func() time.Time
-	Log      *slog.Logger
+	// Build says how builds are done.
+	Build BuildOptions
+	Now   func() time.Time
+	Log   *slog.Logger
 }
 
 // Service is all images.
@@ -69,6 +81,9 @@ type Service struct {
 	turns    chan struct{}            // has room for as many pulls as may be under way
 	running  sync.WaitGroup
 	comeback chan struct{}
+	books    books
+	forms    forms
+	builds   builds
 }
 
 // New returns a service; nothing happens before Run.
@@ -83,6 +98,11 @@ func New(o Options) (*Service, error) {
 	for i := range entries {
 		entries[i].MinMemory = max(entries[i].MinMemory, o.MinMemory)
 	}
+	forms, err := readForms()
+	if err != nil {
+		return nil, err
+	}
+	o.Build = o.Build.withDefaults()
 	if o.Deadline == 0 {
 		o.Deadline = time.Hour
 	}
@@ -90,6 +110,8 @@ func New(o Options) (*Service, error) {
 		Options: o, catalogue: entries,
 		jobs: map[string]*job{}, fetching: map[string]*fetching{}, spent: map[string]time.Duration{},
 		turns: make(chan struct{}, maxPulls), comeback: make(chan struct{}, 1),
+		forms: forms, builds: builds{steps: map[string]buildStep{}},
+		books: books{open: map[string]*logbook{}, heard: map[string]chan struct{}{}, begun: map[string]int{}},
 	}, nil
 }
 

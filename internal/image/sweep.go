@@ -82,13 +82,12 @@ func (s *Service) sweep(ctx context.Context) error {
 	for _, row := range rows {
 		asksFor := false
 		switch row.Status {
-		case image.StatusPending, image.StatusPulling, image.StatusDeleting:
+		case image.StatusPending, image.StatusPulling, image.StatusBuilding, image.StatusDeleting:
 			asksFor = true
 		case image.StatusReady:
 			asksFor = !inEngine[row.ID]
 		case image.StatusFailed, image.StatusCancelled:
 			asksFor = inEngine[row.ID]
-		case image.StatusBuilding:
 		}
 		if asksFor {
 			s.begin(row.ID)
@@ -98,13 +97,13 @@ func (s *Service) sweep(ctx context.Context) error {
 	for id := range inEngine {
 		s.begin(id) // it looks again: the row may have been made since
 	}
-	return nil
+	return s.Engine.SweepBuilds(ctx, s.isBuilding)
 }
 
 // tellAway has what is not finished try once, and so say what it waits for.
 func (s *Service) tellAway(ctx context.Context) error {
 	ids, err := s.Client.Image.Query().Where(
-		image.StatusIn(image.StatusPending, image.StatusPulling, image.StatusDeleting), image.StatusMessageIsNil(),
+		image.StatusIn(image.StatusPending, image.StatusPulling, image.StatusBuilding, image.StatusDeleting), image.StatusMessageIsNil(),
 	).IDs(ctx)
 	for _, id := range ids {
 		s.begin(id)

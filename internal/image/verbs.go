@@ -38,10 +38,14 @@ func (in Input) check(floor record.Bytes) error {
 	var check fault.Check
 	_, err := parse(in.Reference)
 	check.That(err == nil, "reference", "format", referenceRule)
+	in.checkMinima(&check, floor)
+	return check.Err()
+}
+
+func (in Input) checkMinima(check *fault.Check, floor record.Bytes) {
 	check.That(in.MinCPU == nil || *in.MinCPU >= leastCPU.Float() && *in.MinCPU <= mostCPU, "minCpu", "range", "minCpu takes %s to %d cores.", leastCPU, mostCPU)
 	check.That(in.MinMemory == nil || *in.MinMemory >= floor && *in.MinMemory <= record.MaxBytes, "minMemory", "range", "minMemory is at least %s here.", floor)
 	check.That(in.MinGPU == nil || *in.MinGPU >= 0 && *in.MinGPU <= mostGPU, "minGpu", "range", "minGpu takes 0 to %d.", mostGPU)
-	return check.Err()
 }
 
 // minima sets those that were given.
@@ -164,9 +168,13 @@ func (s *Service) own(ctx context.Context, tx *ent.Client, id string) (*ent.Imag
 	return row, err
 }
 
-// Cancel gives up a pull: the image is CANCELLED, and the engine holds nothing of
+var cancelled = map[image.Source]string{
+	image.SourcePull: "The pull was cancelled.", image.SourceBuild: "The build was cancelled.", image.SourceCommit: "The saving was cancelled.",
+}
+
+// Cancel gives up a pull or a build: the image is CANCELLED, and the engine holds nothing of
 // it. Where only a refresh is given up, it is READY as it was. INVALID_STATE when
-// nothing is being pulled.
+// nothing is under way.
 func (s *Service) Cancel(ctx context.Context, id string) (*ent.Image, error) {
 	var row *ent.Image
 	err := store.Tx(ctx, s.Client, func(tx *ent.Client) error {
@@ -174,11 +182,11 @@ func (s *Service) Cancel(ctx context.Context, id string) (*ent.Image, error) {
 		if row, err = s.own(ctx, tx, id); err != nil {
 			return err
 		}
-		if row.Status != image.StatusPending && row.Status != image.StatusPulling {
+		if !underWay(row.Status) {
 			return fault.New(fault.InvalidState, "There is nothing to cancel: the image is %s.", strings.ToLower(string(row.Status))).
-				With("status", string(row.Status)).With("allowed", []string{string(image.StatusPending), string(image.StatusPulling)})
+				With("status", string(row.Status)).With("allowed", []string{string(image.StatusPending), string(image.StatusPulling), string(image.StatusBuilding)})
 		}
-		up := row.Update().SetStatus(image.StatusCancelled).SetStatusMessage("The pull was cancelled.")
+		up := row.Update().SetStatus(image.StatusCancelled).SetStatusMessage(cancelled[row.Source])
 		if row.EngineID != nil {
 			up.SetStatus(image.StatusReady).SetStatusMessage("The refresh was cancelled; it is as it was.")
 		}

@@ -47,6 +47,20 @@ func (s *Service) CheckDisk(ctx context.Context, owner string) error {
 	return p.Fault()
 }
 
+// DiskLeft is what the owner may still keep on disk, as last measured; less than
+// nothing where there is more than the quota allows.
+func (s *Service) DiskLeft(ctx context.Context, owner string) (record.Bytes, error) {
+	used, err := s.disk(ctx, owner)
+	if err != nil {
+		return 0, err
+	}
+	q, err := s.Client.Quota.Query().Where(quota.UserID(owner)).Only(auth.AsSystem(ctx))
+	if err != nil {
+		return 0, err
+	}
+	return q.MaxDisk - used.sum(), nil
+}
+
 // DiskProblem says that what the owner has on disk fills the quota; nil when not.
 func (s *Service) DiskProblem(ctx context.Context, owner string) (*Problem, error) {
 	used, err := s.disk(ctx, owner)

@@ -104,6 +104,7 @@ func Clean(t testing.TB, c *client.Client, instance string) {
 			t.Errorf("clean up: %v", err)
 		}
 	}
+	cleanBuilds(ctx, t, c, instance)
 	images, err := c.ImageList(ctx, image.ListOptions{Filters: filters.NewArgs(filters.Arg("reference", "mlride-"+instance+"/*"))})
 	if err != nil {
 		t.Errorf("clean up: %v", err)
@@ -113,6 +114,20 @@ func Clean(t testing.TB, c *client.Client, instance string) {
 			if strings.HasPrefix(tag, "mlride-"+instance+"/") {
 				untag(t, c, tag)
 			}
+		}
+	}
+}
+
+// cleanBuilds removes networks of builds.
+func cleanBuilds(ctx context.Context, t testing.TB, c *client.Client, instance string) {
+	t.Helper()
+	networks, err := c.NetworkList(ctx, network.ListOptions{Filters: filters.NewArgs(filters.Arg("label", "mlride.build="+instance))})
+	if err != nil {
+		t.Errorf("clean up: %v", err)
+	}
+	for _, row := range networks {
+		if err := c.NetworkRemove(ctx, row.ID); err != nil && !cerrdefs.IsNotFound(err) {
+			t.Errorf("clean up: %v", err)
 		}
 	}
 }
