@@ -46,6 +46,7 @@ const guessed = 10
 var fieldCost = map[string]int{
 	"Container.logs": 200, "Container.events": 5, "User.quota": 3, "User.usage": 3, "User.sessions": 5, "Query.system": 50,
 	"Container.volumes": 3, "Volume.mountedBy": 3,
+	"Image.sharedWith": 3, "Image.containers": 5, "Mutation.pruneImages": 200,
 }
 
 // linesPerCost is how many lines of a log count as one object: they are short

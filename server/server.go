@@ -167,8 +167,13 @@ func (h *house) features(ctx context.Context, feed *live.Feed) error {
 	h.images, err = image.New(image.Options{
 		Client: client, Feed: feed, Engine: h.engine, Quota: h.quota, Log: log, Now: time.Now,
 		MinMemory: record.Bytes(config.MinMemory), Starter: string(config.StarterImage),
-		Room: func() error { return h.disk.Room() },
+		Room:    func() error { return h.disk.Room() },
+		Mirrors: config.RegistryMirrors, CatalogueFile: config.Catalogue,
+		CheckEvery: config.ImageCheck.Duration, Keep: config.ImageKeep.Duration,
 	})
+	if err != nil && config.Catalogue != "" {
+		return fmt.Errorf("MLRIDE_CATALOGUE: %w", err)
+	}
 	if err != nil {
 		return err
 	}

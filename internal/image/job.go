@@ -3,6 +3,7 @@ package image
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -131,7 +132,7 @@ func (s *Service) pull(ctx context.Context, row *ent.Image, j *job) error {
 		if began.IsZero() {
 			began = s.Now()
 			deadline = time.AfterFunc(left, func() { end(errLate) })
-			j.follow(row)
+			j.follow(s.news(row, live.Updated))
 			unsaid = s.set(ctx, row, func(up *ent.ImageUpdateOne) { up.SetStatus(image.StatusPulling).ClearStatusMessage() })
 		}
 		return unsaid
@@ -161,7 +162,12 @@ func (s *Service) pull(ctx context.Context, row *ent.Image, j *job) error {
 	}
 	err = s.set(ctx, row, func(up *ent.ImageUpdateOne) {
 		hold(up, got.ImageInfo)
-		up.SetStatus(image.StatusReady).ClearStatusMessage().SetReference(got.reference).SetUsedFallback(got.fallback)
+		up.SetUpdateAvailable(false).SetCheckedAt(s.Now().UTC()).SetLayers(s.layers(ctx, row.ID))
+		up.ClearStatusMessage()
+		if got.remark != "" {
+			up.SetStatusMessage(got.remark)
+		}
+		up.SetStatus(image.StatusReady).SetReference(got.reference).SetUsedFallback(got.fallback)
 	})
 	if ent.IsNotFound(err) {
 		return nil // cancelled or deleted in the last moment: what is to be is done next
@@ -180,10 +186,10 @@ func hold(up *ent.ImageUpdateOne, info engine.ImageInfo) {
 }
 
 // follow has the progress of the job's pull told from now on.
-func (j *job) follow(row *ent.Image) {
+func (j *job) follow(news live.Change) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.pulling, j.news = true, changeOf(row, live.Updated)
+	j.pulling, j.news = true, news
 }
 
 // unfollow ends that: what comes of the pull is told next.
@@ -212,28 +218,39 @@ type fetched struct {
 	engine.ImageInfo
 	reference string
 	fallback  bool
+	// remark is what its owner should know of how it came.
+	remark string
 }
 
 // fetch tries the slim variant first where that is wanted, and the regular one
 // where the slim one is not to be had: a registry says that it has no such tag,
 // a mirror that lacks it may only say that it failed. What was asked for and is
-// not to be had fails: it is never another version.
+// not to be had fails: it is never another version. Each is asked for at the
+// mirrors first. The error is a *failure.
 func (s *Service) fetch(ctx context.Context, row *ent.Image, j *job, began func() error) (fetched, error) {
 	named, err := parse(row.RequestedReference)
 	if err != nil {
 		return fetched{}, err
 	}
+	var tried failure
 	for i, candidate := range candidates(named, row.PreferSlim) {
-		var info engine.ImageInfo
-		info, err = s.obtain(ctx, candidate.String(), j, began)
-		if err == nil {
-			return fetched{ImageInfo: info, reference: candidate.String(), fallback: i > 0}, nil
-		}
-		if !errors.Is(err, engine.ErrNotFound) && !errors.Is(err, engine.ErrRegistry) && !errors.Is(err, engine.ErrUnauthorized) {
-			break
+		for _, from := range s.sources(candidate) {
+			info, err := s.obtain(ctx, from.reference, j, began)
+			if err == nil {
+				s.noted(row.ID, fmt.Sprintf("%s came from %s.", short(candidate), from.host))
+				return fetched{ImageInfo: info, reference: candidate.String(), fallback: i > 0, remark: tried.remark(candidate, i)}, nil
+			}
+			if ctx.Err() != nil {
+				return fetched{}, err
+			}
+			tried = append(tried, try{candidate, from, err})
+			s.noted(row.ID, tried[len(tried)-1].String())
+			if !elsewhere(err) {
+				return fetched{}, tried
+			}
 		}
 	}
-	return fetched{}, err
+	return fetched{}, tried
 }
 
 // failed records that the image could not be had. One that was there before and
@@ -281,11 +298,7 @@ func (s *Service) compare(ctx context.Context, row *ent.Image) error {
 	ready := row.Status == image.StatusReady
 	switch {
 	case errors.Is(err, engine.ErrNotFound) && ready:
-		message := "It is no longer in the engine. Pull it again."
-		if row.OwnerID == nil {
-			message = "It is no longer in the engine. Only the operator can bring it back."
-		}
-		up.SetStatus(image.StatusFailed).SetStatusMessage(message).ClearEngineID().ClearSize()
+		up.SetStatus(image.StatusFailed).SetStatusMessage(vanished(row)).ClearEngineID().ClearSize().ClearLayers()
 	case errors.Is(err, engine.ErrNotFound):
 		return nil
 	case err != nil:
@@ -294,9 +307,10 @@ func (s *Service) compare(ctx context.Context, row *ent.Image) error {
 		return nil
 	case ready:
 		hold(up, info)
+		up.SetLayers(s.layers(ctx, row.ID))
 	default: // back behind our back, as it was taken
 		hold(up, info)
-		up.SetStatus(image.StatusReady).ClearStatusMessage()
+		up.SetStatus(image.StatusReady).ClearStatusMessage().SetLayers(s.layers(ctx, row.ID))
 	}
 	if err := s.save(ctx, up); !ent.IsNotFound(err) { // else something else is asked for since
 		return err
@@ -311,7 +325,11 @@ func (s *Service) remove(ctx context.Context, row *ent.Image) error {
 	if err := s.Engine.RemoveImage(ctx, row.ID); err != nil {
 		return errors.Join(err, s.delayed(ctx, row, err))
 	}
-	err := store.Tx(ctx, s.Client, func(tx *ent.Client) error {
+	shared, err := s.audience(ctx, row.ID)
+	if err != nil {
+		return err
+	}
+	err = store.Tx(ctx, s.Client, func(tx *ent.Client) error {
 		if row.OwnerID != nil {
 			if err := s.Quota.ReleaseImage(ctx, tx, *row.OwnerID); err != nil {
 				return err
@@ -320,7 +338,7 @@ func (s *Service) remove(ctx context.Context, row *ent.Image) error {
 		return tx.Image.DeleteOneID(row.ID).Exec(ctx)
 	})
 	if err == nil {
-		s.publish(row, live.Removed)
+		s.publish(row, live.Removed, shared...)
 	}
 	return err
 }

@@ -7,12 +7,14 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"entgo.io/ent/dialect/sql"
 
 	"github.com/mlride/mlride/ent"
 	"github.com/mlride/mlride/ent/image"
+	"github.com/mlride/mlride/ent/imageshare"
 	"github.com/mlride/mlride/ent/predicate"
 	"github.com/mlride/mlride/ent/record"
 	"github.com/mlride/mlride/internal/auth"
@@ -33,11 +35,17 @@ type Quota interface {
 	CheckDisk(ctx context.Context, owner string) error
 }
 
+// Engine is what images need of it.
+type Engine interface {
+	engine.Images
+	engine.Contents
+}
+
 // Options build a Service.
 type Options struct {
 	Client *ent.Client
 	Feed   *live.Feed
-	Engine engine.Images
+	Engine Engine
 	Quota  Quota
 	// Room says why nothing may be pulled now, for want of the machine's disk; nil
 	// is always room.
@@ -47,19 +55,31 @@ type Options struct {
 	// Starter is a reference that the engine may have locally and that everybody
 	// is then offered; empty for none.
 	Starter string
-	// Catalogue are the well-known images; nil takes those that come with the program.
-	Catalogue []Entry
+	// CatalogueFile lists the well-known images in place of those that come with
+	// the program; empty for those. It is read again when it changes.
+	CatalogueFile string
 	// Deadline bounds one pull from its turn on, since the engine tries a dead
 	// registry again for ever. 0 means an hour.
 	Deadline time.Duration
-	Now      func() time.Time
-	Log      *slog.Logger
+	// Mirrors of Docker Hub are asked first: host:port, with or without a scheme,
+	// which is the engine's to choose.
+	Mirrors []string
+	// CheckEvery is how often registries are asked whether a tag has moved on; 0 is never.
+	CheckEvery time.Duration
+	// Keep is how long an image that nobody uses stays; 0 is for ever.
+	Keep time.Duration
+	// Rebuild builds an image again on the newest base; nil where nothing is built.
+	Rebuild func(ctx context.Context, row *ent.Image) (*ent.Image, error)
+	Now     func() time.Time
+	Log     *slog.Logger
 }
 
 // Service is all images.
 type Service struct {
 	Options
-	catalogue []Entry
+	catalogue     atomic.Pointer[[]Entry]
+	catalogueSeen string       // the version of the file that was read at the start
+	reclaimable   atomic.Int64 // bytes
 
 	mu       sync.Mutex
 	life     context.Context          // of Run; nil before and after
@@ -71,30 +91,26 @@ type Service struct {
 	comeback chan struct{}
 }
 
-// New returns a service; nothing happens before Run.
+// New returns a service; nothing happens before Run. An ill-formed catalogue is an error.
 func New(o Options) (*Service, error) {
-	entries := slices.Clone(o.Catalogue)
-	if entries == nil {
-		var err error
-		if entries, err = BuiltinCatalogue(); err != nil {
-			return nil, err
-		}
-	}
-	for i := range entries {
-		entries[i].MinMemory = max(entries[i].MinMemory, o.MinMemory)
-	}
 	if o.Deadline == 0 {
 		o.Deadline = time.Hour
 	}
-	return &Service{
-		Options: o, catalogue: entries,
+	s := &Service{
+		Options: o, catalogueSeen: stamp(o.CatalogueFile),
 		jobs: map[string]*job{}, fetching: map[string]*fetching{}, spent: map[string]time.Duration{},
 		turns: make(chan struct{}, maxPulls), comeback: make(chan struct{}, 1),
-	}, nil
+	}
+	entries, err := BuiltinCatalogue()
+	if o.CatalogueFile != "" {
+		entries, err = readCatalogue(o.CatalogueFile)
+	}
+	if err != nil {
+		return nil, err
+	}
+	s.offer(entries)
+	return s, nil
 }
-
-// Catalogue are the well-known images.
-func (s *Service) Catalogue() []Entry { return s.catalogue }
 
 // Filter chooses images; nil or empty does not matter.
 type Filter struct {
@@ -103,9 +119,11 @@ type Filter struct {
 	Source            *image.Source
 	Visibility        *image.Visibility
 	OwnerID           *string
+	// SharedWithMe chooses those that are shared with the viewer by name, or the others.
+	SharedWithMe *bool
 }
 
-func (f Filter) where() []predicate.Image {
+func (f Filter) where(viewer string) []predicate.Image {
 	var where []predicate.Image
 	if f.ReferenceContains != nil {
 		where = append(where, image.ReferenceContainsFold(*f.ReferenceContains))
@@ -121,6 +139,13 @@ func (f Filter) where() []predicate.Image {
 	}
 	if f.OwnerID != nil {
 		where = append(where, image.OwnerID(*f.OwnerID))
+	}
+	if f.SharedWithMe != nil {
+		shared := image.HasSharesWith(imageshare.UserID(viewer))
+		if !*f.SharedWithMe {
+			shared = image.Not(shared)
+		}
+		where = append(where, shared)
 	}
 	return where
 }
@@ -138,7 +163,7 @@ var orderKeys = map[string]func(*ent.Image) (any, string){
 
 // List is a page of the images that the viewer sees.
 func (s *Service) List(ctx context.Context, f Filter, o store.Order, p store.Page, owner bool) (store.Slice[*ent.Image], error) {
-	q := s.Client.Image.Query().Where(f.where()...)
+	q := s.Client.Image.Query().Where(f.where(auth.Of(ctx).UserID)...)
 	if owner {
 		q.WithOwner()
 	}
@@ -149,7 +174,7 @@ func (s *Service) List(ctx context.Context, f Filter, o store.Order, p store.Pag
 
 // Count is how many the filter chooses, at most store.CountBound + 1.
 func (s *Service) Count(ctx context.Context, f Filter) (int, error) {
-	ids, err := s.Client.Image.Query().Where(f.where()...).Limit(store.CountBound + 1).IDs(ctx)
+	ids, err := s.Client.Image.Query().Where(f.where(auth.Of(ctx).UserID)...).Limit(store.CountBound + 1).IDs(ctx)
 	return len(ids), err
 }
 
@@ -175,7 +200,8 @@ type Change struct {
 }
 
 // Watch sends what changes: of one image, beginning with its present state and
-// ending with its removal; of the viewer's own and the public ones (id empty);
+// ending with its removal; of the viewer's own, those
+// shared with them and the public ones (id empty);
 // or of everybody's (all, for administrators). The channel is closed when ctx
 // ends.
 func (s *Service) Watch(ctx context.Context, id string, all bool) (<-chan Change, error) {
@@ -193,7 +219,7 @@ func (s *Service) Watch(ctx context.Context, id string, all bool) (<-chan Change
 		case id != "":
 			return c.ID == id
 		default:
-			return all || c.Public || c.Owner == v.UserID
+			return all || c.Public || c.Owner == v.UserID || slices.Contains(c.Also, v.UserID)
 		}
 	})
 	var first *ent.Image
@@ -242,12 +268,24 @@ func send[T any](ctx context.Context, out chan<- T, v T) bool {
 	}
 }
 
-// publish tells of a change that is committed, and of the owner's usage with it.
-func (s *Service) publish(row *ent.Image, op live.Op) {
-	s.Feed.Publish(changeOf(row, op))
+// publish tells of a change that is committed, and of the owner's usage with it:
+// the owner, those it is shared with, and those whom also names.
+func (s *Service) publish(row *ent.Image, op live.Op, also ...string) {
+	s.Feed.Publish(s.news(row, op, also...))
 	if row.OwnerID != nil {
 		s.Feed.Publish(live.Change{Kind: live.Usage, ID: *row.OwnerID, Owner: *row.OwnerID, Op: live.Updated})
 	}
+}
+
+// news is a change with all whom it concerns.
+func (s *Service) news(row *ent.Image, op live.Op, also ...string) live.Change {
+	c := changeOf(row, op)
+	shared, err := s.audience(context.Background(), row.ID)
+	if err != nil {
+		s.Log.Warn("whom an image is shared with could not be read", "image", row.ID, "error", err)
+	}
+	c.Also = slices.Concat(shared, also)
+	return c
 }
 
 func changeOf(row *ent.Image, op live.Op) live.Change {

@@ -37,7 +37,9 @@ type Change struct {
 	Owner string
 	// Public says that everybody who is signed in sees it.
 	Public bool
-	Op     Op
+	// Also are further people who see it or did until now.
+	Also []string
+	Op   Op
 }
 
 type changeKey struct {
