@@ -3,7 +3,6 @@ package image
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sync"
 	"time"
 
@@ -118,6 +117,11 @@ func (s *Service) carryOut(ctx context.Context, j *job) error {
 // pull fetches the image and records what came of it. An engine that cannot be
 // reached leaves it as it is: it is taken up again when the engine is back.
 func (s *Service) pull(ctx context.Context, row *ent.Image, j *job) error {
+	book, err := s.openLog(ctx, row.ID)
+	if err != nil {
+		return err
+	}
+	defer book.close()
 	pulling, end := context.WithCancelCause(ctx)
 	defer end(nil)
 	var began time.Time
@@ -152,13 +156,19 @@ func (s *Service) pull(ctx context.Context, row *ent.Image, j *job) error {
 		return errors.Join(err, s.set(ctx, row, func(up *ent.ImageUpdateOne) { up.SetStatusMessage(awayMessage) }))
 	}
 	s.forget(row.ID)
+	message := ""
+	if err != nil && ctx.Err() == nil && unsaid == nil {
+		message = explain(row, err, late, s.Deadline)
+		book.line("%s", message)
+	}
+	book.close()
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err() // cancelled, or the server stops
 	case unsaid != nil:
 		return nil // cancelled or deleted when its turn came
 	case err != nil:
-		return s.failed(ctx, row, explain(row, err, late, s.Deadline))
+		return s.failed(ctx, row, message)
 	}
 	err = s.set(ctx, row, func(up *ent.ImageUpdateOne) {
 		hold(up, got.ImageInfo)
@@ -235,16 +245,17 @@ func (s *Service) fetch(ctx context.Context, row *ent.Image, j *job, began func(
 	var tried failure
 	for i, candidate := range candidates(named, row.PreferSlim) {
 		for _, from := range s.sources(candidate) {
+			s.logLine(row.ID, "Asking %s for %s.", from.host, short(candidate))
 			info, err := s.obtain(ctx, from.reference, j, began)
 			if err == nil {
-				s.noted(row.ID, fmt.Sprintf("%s came from %s.", short(candidate), from.host))
+				s.logLine(row.ID, "%s came from %s: %s, %s.", short(candidate), from.host, info.Digest, record.Bytes(info.Size))
 				return fetched{ImageInfo: info, reference: candidate.String(), fallback: i > 0, remark: tried.remark(candidate, i)}, nil
 			}
 			if ctx.Err() != nil {
 				return fetched{}, err
 			}
 			tried = append(tried, try{candidate, from, err})
-			s.noted(row.ID, tried[len(tried)-1].String())
+			s.logLine(row.ID, "%s", tried[len(tried)-1])
 			if !elsewhere(err) {
 				return fetched{}, tried
 			}

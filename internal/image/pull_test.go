@@ -76,7 +76,7 @@ func TestD26NeverAnotherVersion(t *testing.T) {
 		fake.Load(local, small)
 	}
 	row := h.refused(ann, "python:3.9", true)
-	require.Equal(t, "docker.io has neither python:3.9-slim nor python:3.9, or not for this machine's processor. Check the name and the tag.", *row.StatusMessage)
+	require.Equal(t, "docker.io has neither python:3.9-slim nor python:3.9. Check the name and the tag.", *row.StatusMessage)
 	require.Equal(t, python+"3.9", row.Reference)
 	require.Nil(t, row.Digest)
 	require.Nil(t, row.EngineID)
@@ -93,7 +93,8 @@ func TestD28ReadableReason(t *testing.T) {
 		err  error
 		want string
 	}{
-		{engine.ErrNotFound, "docker.io has no pytorch/pytorch:latest, or not for this machine's processor. Check the name and the tag."},
+		{engine.ErrNotFound, "docker.io has no pytorch/pytorch:latest. Check the name and the tag."},
+		{fmt.Errorf("%w: no matching manifest for linux/s390x", engine.ErrPlatform), "docker.io has pytorch/pytorch:latest, but not for this machine's processor (no matching manifest for linux/s390x). Ask for another tag or image."},
 		{engine.ErrUnauthorized, "docker.io does not hand out pytorch/pytorch:latest: it is private, or there is no such image. Check the name, or ask the administrator for access to it."},
 		{fmt.Errorf("%w: dial tcp: connection refused", engine.ErrRegistry), "docker.io could not be reached, or failed while pytorch/pytorch:latest was pulled (dial tcp: connection refused). Pull again later, or ask the administrator for a mirror."},
 		{engine.ErrDiskFull, "The machine's disk is full, so pytorch/pytorch:latest could not be pulled. Delete images that you do not need, or ask the administrator to make room; then pull again."},

@@ -89,6 +89,7 @@ type Service struct {
 	turns    chan struct{}            // has room for as many pulls as may be under way
 	running  sync.WaitGroup
 	comeback chan struct{}
+	books    books
 }
 
 // New returns a service; nothing happens before Run. An ill-formed catalogue is an error.
@@ -100,6 +101,7 @@ func New(o Options) (*Service, error) {
 		Options: o, catalogueSeen: stamp(o.CatalogueFile),
 		jobs: map[string]*job{}, fetching: map[string]*fetching{}, spent: map[string]time.Duration{},
 		turns: make(chan struct{}, maxPulls), comeback: make(chan struct{}, 1),
+		books: books{open: map[string]*logbook{}, heard: map[string]chan struct{}{}},
 	}
 	entries, err := BuiltinCatalogue()
 	if o.CatalogueFile != "" {

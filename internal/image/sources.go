@@ -129,14 +129,15 @@ func (f failure) mirrors() string {
 	return said
 }
 
-// remark says for a person that the slim variant was not taken, and why.
+// remark says for a person why the slim variant was not taken, where it may be there
+// all the same.
 func (f failure) remark(taken reference.Named, fallback int) string {
 	if fallback == 0 || len(f) == 0 {
 		return ""
 	}
 	slim := f[0].wanted
 	if f.lacks(slim) {
-		return fmt.Sprintf("There is no %s, so %s was taken.", short(slim), short(taken))
+		return "" // usedFallback says so
 	}
 	var why []string
 	for _, t := range f {
@@ -146,10 +147,6 @@ func (f failure) remark(taken reference.Named, fallback int) string {
 	}
 	return fmt.Sprintf("%s was not to be had (%s), so %s was taken. Pull again to try once more.", short(slim), strings.Join(why, "; "), short(taken))
 }
-
-// noted writes a line of the image's log. (The building part keeps these with the
-// image, for Image.log.)
-func (s *Service) noted(id, line string) { s.Log.Info("pulling an image", "image", id, "line", line) }
 
 // layers is what the image is made of, for its row. That the engine cannot tell
 // just now is no reason to hold anything up: nil then.
