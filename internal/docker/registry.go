@@ -54,12 +54,7 @@ func (e *Engine) hold(ctx context.Context, id, content string) error {
 // wrongPlatform tells whether content that was pulled cannot run here: a registry
 // that offers one platform only is not asked which, and the engine takes it.
 func (e *Engine) wrongPlatform(ctx context.Context, found image.InspectResponse) (wrong, err error) {
-	var mine string
-	err = e.call(ctx, readTimeout, func(ctx context.Context, c *client.Client) error {
-		v, err := c.ServerVersion(ctx)
-		mine = v.Arch
-		return err
-	})
+	mine, err := e.architecture(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -68,6 +63,24 @@ func (e *Engine) wrongPlatform(ctx context.Context, found image.InspectResponse)
 		return nil, nil
 	}
 	return fmt.Errorf("%w: it is for %s/%s, and this machine is %s/%s", engine.ErrPlatform, found.Os, its, cmp.Or(found.Os, "linux"), mine), nil
+}
+
+// architecture is the machine's. The engine starts programs to answer, so that it
+// is asked once.
+func (e *Engine) architecture(ctx context.Context) (string, error) {
+	if known := e.arch.Load(); known != nil {
+		return *known, nil
+	}
+	var told string
+	err := e.call(ctx, readTimeout, func(ctx context.Context, c *client.Client) error {
+		v, err := c.ServerVersion(ctx)
+		told = v.Arch
+		return err
+	})
+	if err == nil {
+		e.arch.Store(&told)
+	}
+	return told, err
 }
 
 // RemoteDigest asks the registry of ref which digest it names.
