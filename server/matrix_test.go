@@ -381,6 +381,7 @@ var matrix = map[string][]call{
 	"Mutation.deleteImage":       {{text: `deleteImage(id:"<image>"){image{id}}`, other: notFound}},
 	"Mutation.updateImage": {
 		{text: `updateImage(id:"<image>",input:{minGpu:0,sharedWithUsernames:["<someone>"]}){image{id sharedWith{id}}}`, other: notFound},
+		{text: `updateImage(id:"<image>",input:{sharedWithIds:["<user>"]}){image{id}}`, other: notFound},
 		{text: `updateImage(id:"<image>",input:{visibility:PUBLIC}){image{id}}`, owner: forbidden, other: notFound, admin: "reached"},
 		{text: `updateImage(id:"<public>",input:{minGpu:0}){image{id}}`, other: forbidden},
 	},
