@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// ErrPlatform: the registry has the reference, but not for this machine's
+// ErrPlatform says that the registry has the reference, but not for this machine's
 // processor. Its text names the platforms.
 var ErrPlatform = errors.New("not for this machine's processor")
 

@@ -91,7 +91,7 @@ func readCatalogue(path string) ([]Entry, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer file.Close()
+	defer func() { _ = file.Close() }()
 	text, err := io.ReadAll(io.LimitReader(file, maxCatalogue+1))
 	if err != nil {
 		return nil, err
