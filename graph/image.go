@@ -17,7 +17,7 @@ func (r query) Images(ctx context.Context, after *string, first *int, before *st
 	if where != nil {
 		filter = image.Filter{
 			ReferenceContains: where.ReferenceContains, Status: where.Status, Source: where.Source,
-			Visibility: where.Visibility, OwnerID: where.OwnerID,
+			Visibility: where.Visibility, OwnerID: where.OwnerID, SharedWithMe: where.SharedWithMe,
 		}
 	}
 	slice, err := r.Resolver.Images.List(ctx, filter, imageOrder(orderBy),

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"strings"
+	"time"
 
 	"github.com/alecthomas/kong"
 
@@ -74,6 +75,9 @@ type Config struct {
 
 	Build           Build   `env:"MLRIDE_BUILD" default:"cpu=2,memory=4GiB,pids=1024,time=1h,parallel=1" placeholder:"LIST" help:"What one build of an image may use, and how many are under way at once; what is left out keeps its default."`
 	RegistryMirrors Mirrors `env:"MLRIDE_REGISTRY_MIRRORS" placeholder:"HOSTS" help:"Registry mirrors, separated by commas."`
+	Catalogue       string  `env:"MLRIDE_CATALOGUE" placeholder:"FILE" help:"Well-known images, as JSON, in place of those that come with the program; reread when it changes."`
+	ImageCheck      Span    `env:"MLRIDE_IMAGE_CHECK" default:"24h" placeholder:"DURATION" help:"How often registries are asked whether an image's tag has moved on, or off."`
+	ImageKeep       Span    `env:"MLRIDE_IMAGE_KEEP" default:"off" placeholder:"DURATION" help:"How long an image that nobody uses is kept, or off for ever."`
 	PipIndex        WebURL  `env:"MLRIDE_PIP_INDEX" placeholder:"URL" help:"Index of Python packages for builds and containers."`
 	AptMirror       WebURL  `env:"MLRIDE_APT_MIRROR" placeholder:"URL" help:"Mirror of Debian or Ubuntu packages for builds and containers."`
 	HTTPProxy       Proxy   `name:"http-proxy" env:"HTTP_PROXY" placeholder:"URL" help:"Proxy for builds and containers."`
@@ -87,6 +91,10 @@ type Config struct {
 
 // leastIdle is the shortest idle timeout.
 const leastIdle = lifecycle.LeastIdle
+
+// leastSpan is the shortest time between two looks at registries, and the
+// shortest that an unused image is kept.
+const leastSpan = time.Minute
 
 // Defaults is the configuration of a server that was told nothing.
 func Defaults() Config {
@@ -113,6 +121,12 @@ func (c Config) Validate() error {
 	}
 	if d := c.IdleMax.Duration; d != 0 && (d < leastIdle || d < c.IdleTimeout.Duration) {
 		return fmt.Errorf("MLRIDE_IDLE_MAX takes at least %s and at least MLRIDE_IDLE_TIMEOUT, or off, not %s", leastIdle, d)
+	}
+	if d := c.ImageCheck.Duration; d != 0 && d < leastSpan {
+		return fmt.Errorf("MLRIDE_IMAGE_CHECK takes %s or more, or off, not %s", leastSpan, d)
+	}
+	if d := c.ImageKeep.Duration; d != 0 && d < leastSpan {
+		return fmt.Errorf("MLRIDE_IMAGE_KEEP takes %s or more, or off, not %s", leastSpan, d)
 	}
 	if c.Data == "" {
 		return errors.New("MLRIDE_DATA takes a folder such as ./data")

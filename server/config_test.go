@@ -69,7 +69,10 @@ var forms = map[string]struct{ good, bad []string }{
 	"MLRIDE_IDLE_STOP":        {good: []string{"off", "24h"}, bad: []string{"never"}},
 	"MLRIDE_TRASH":            {good: []string{"1h"}, bad: []string{"a week"}},
 	"MLRIDE_AUDIT_KEEP":       {good: []string{"8760h", "off"}, bad: []string{"a year", "-1h"}},
-	"MLRIDE_REGISTRY_MIRRORS": {good: []string{"https://m.example,10.0.0.2:5000"}, bad: []string{"https://m.example/v2", "a b"}},
+	"MLRIDE_REGISTRY_MIRRORS": {good: []string{"https://m.example,10.0.0.2:5000"}, bad: []string{"https://m.example/v2", "a b", "mirror"}},
+	"MLRIDE_CATALOGUE":        {good: []string{"/etc/mlride/catalogue.json"}},
+	"MLRIDE_IMAGE_CHECK":      {good: []string{"24h", "off"}, bad: []string{"daily", "-1h"}},
+	"MLRIDE_IMAGE_KEEP":       {good: []string{"2160h", "off"}, bad: []string{"90d"}},
 	"MLRIDE_PIP_INDEX":        {good: []string{"https://m.example/simple"}, bad: []string{"m.example"}},
 	"MLRIDE_APT_MIRROR":       {good: []string{"http://m.example/debian"}, bad: []string{"m.example"}},
 	"HTTP_PROXY":              {good: []string{"http://u:p@h:3128", "proxy:3128"}, bad: []string{"ftp://hunter2@h", "http://"}},
@@ -140,6 +143,8 @@ func TestSettingsThatDoNotGoTogether(t *testing.T) {
 		"MLRIDE_APPS_LISTEN takes another":   {"--listen", ":1", "--apps-listen", ":1"},
 		"MLRIDE_IDLE_TIMEOUT takes 1m0s":     {"--idle-timeout", "30s"},
 		"at least MLRIDE_IDLE_TIMEOUT":       {"--idle-timeout", "2h", "--idle-max", "1h"},
+		"MLRIDE_IMAGE_CHECK takes 1m0s":      {"--image-check", "1s"},
+		"MLRIDE_IMAGE_KEEP takes 1m0s":       {"--image-keep", "1s"},
 		"MLRIDE_APPS_URL takes another":      {"--url", "https://a.example", "--apps-url", "https://A.example"},
 	} {
 		_, err := model(t, &Config{}).Parse(args)

@@ -47,6 +47,7 @@ var fieldCost = map[string]int{
 	"Container.logs": 200, "Container.events": 5, "User.quota": 3, "User.usage": 3, "User.sessions": 5, "Query.system": 50,
 	"Container.volumes": 3, "Volume.mountedBy": 3, "Container.statsHistory": 200, "Mutation.openJupyter": 200,
 	"Image.log": 5, "Mutation.buildImage": 50, "Mutation.commitContainer": 50, "Query.previewDockerfile": 10,
+	"Image.sharedWith": 3, "Image.containers": 5, "Mutation.pruneImages": 200,
 }
 
 // linesPerCost is how many lines of a log count as one object: they are short

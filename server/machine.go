@@ -118,7 +118,7 @@ func (h *house) System(ctx context.Context) (*generated.System, error) {
 		Users: users, Images: images, Containers: containers,
 		Gpus: gpus, Queued: queued(containers), HostProtection: protection(h.firewall.State()),
 		DiskFree: record.Bytes(data.Bavail * block), DiskUsed: record.Bytes((data.Blocks - data.Bfree) * block),
-		EngineDiskFree: engineFree, DiskReserve: h.config.HostReserve.Disk,
+		EngineDiskFree: engineFree, DiskReserve: h.config.HostReserve.Disk, DiskReclaimable: h.images.Reclaimable(),
 	}, nil
 }
 

@@ -392,7 +392,18 @@ var matrix = map[string][]call{
 	"Mutation.commitContainer":   {{text: `commitContainer(id:"<container>",input:{name:"<new>"}){image{id}}`, other: notFound, admin: forbidden}},
 	"Mutation.cancelImage":       {{text: `cancelImage(id:"<image>"){image{id}}`, other: notFound}},
 	"Mutation.deleteImage":       {{text: `deleteImage(id:"<image>"){image{id}}`, other: notFound}},
-	"Mutation.createVolume":      {{text: `createVolume(input:{name:"<new>"}){volume{id}}`}},
+	"Mutation.updateImage": {
+		{text: `updateImage(id:"<image>",input:{minGpu:0,sharedWithUsernames:["<someone>"]}){image{id sharedWith{id}}}`, other: notFound},
+		{text: `updateImage(id:"<image>",input:{sharedWithIds:["<user>"]}){image{id}}`, other: notFound},
+		{text: `updateImage(id:"<image>",input:{visibility:PUBLIC}){image{id}}`, owner: forbidden, other: notFound, admin: "reached"},
+		{text: `updateImage(id:"<public>",input:{minGpu:0}){image{id}}`, other: forbidden},
+	},
+	"Mutation.refreshImage": {
+		{text: `refreshImage(id:"<image>"){image{id}}`, other: notFound},
+		{text: `refreshImage(id:"<public>"){image{id}}`, other: forbidden},
+	},
+	"Mutation.pruneImages":  {{text: `pruneImages(dryRun:true){bytes untagged}`}},
+	"Mutation.createVolume": {{text: `createVolume(input:{name:"<new>"}){volume{id}}`}},
 	"Mutation.updateVolume": {
 		{text: `updateVolume(id:"<volume>",input:{name:"<new>"}){volume{id}}`, other: notFound},
 		{text: `updateVolume(id:"<volume>",input:{visibility:PUBLIC}){volume{id}}`, owner: forbidden, other: notFound, admin: "reached"},

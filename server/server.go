@@ -188,8 +188,12 @@ func (h *house) features(ctx context.Context, feed *live.Feed) error {
 		Client: client, Feed: feed, Engine: h.engine, Quota: h.quota, Log: log, Now: time.Now,
 		MinMemory: record.Bytes(config.MinMemory), Starter: string(config.StarterImage),
 		Room:  func() error { return h.disk.Room() },
-		Build: buildOptions(config),
+		Build: buildOptions(config), Mirrors: config.RegistryMirrors, CatalogueFile: config.Catalogue,
+		CheckEvery: config.ImageCheck.Duration, Keep: config.ImageKeep.Duration,
 	})
+	if err != nil && config.Catalogue != "" {
+		return fmt.Errorf("MLRIDE_CATALOGUE: %w", err)
+	}
 	if err != nil {
 		return err
 	}

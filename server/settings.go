@@ -94,6 +94,11 @@ func parseOrigin(text string) (string, bool) {
 	return u.Scheme + "://" + strings.ToLower(u.Host), true
 }
 
+func isOrigin(text string) bool {
+	_, ok := parseOrigin(text)
+	return ok
+}
+
 // WebURL is an http or https address, with any path.
 type WebURL string
 
@@ -135,7 +140,8 @@ func (m *Mirrors) UnmarshalText(text []byte) error {
 		if !strings.Contains(value, "://") {
 			value = "https://" + value
 		}
-		if _, ok := parseOrigin(value); !ok {
+		// The engine takes a name without a dot or a port for a part of Docker Hub.
+		if _, host, ok := strings.Cut(value, "://"); !ok || !isOrigin(value) || !strings.ContainsAny(host, ".:") && host != "localhost" {
 			return fmt.Errorf("takes registries such as https://mirror.example,10.0.0.2:5000, not %q", part)
 		}
 		*m = append(*m, part)

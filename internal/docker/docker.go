@@ -99,6 +99,8 @@ type Engine struct {
 	// layers is whether the engine bounds what containers write; nil until it was
 	// asked, and again when the connection is lost: the next engine may be another.
 	layers atomic.Pointer[bool]
+	// arch is the machine's, with the same proviso.
+	arch atomic.Pointer[string]
 	// dialing holds one token for whoever may read or change current.
 	dialing chan struct{}
 	current *client.Client
@@ -268,6 +270,7 @@ func (e *Engine) told(ctx context.Context, c *client.Client, err error) error {
 		if e.current == c {
 			e.current = nil
 			e.layers.Store(nil)
+			e.arch.Store(nil)
 		}
 		<-e.dialing
 		_ = c.Close() // idle connections only: calls under way keep theirs

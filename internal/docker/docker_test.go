@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 
@@ -89,6 +90,10 @@ func (h *host) Publish() string {
 	ref := h.registry().Push(fmt.Sprintf("team/%s:1", dockertest.Instance()), 1<<20)
 	h.t.Cleanup(func() { h.forget(ref) }) // two instances that pull at once may leave it
 	return ref
+}
+
+func (h *host) PublishNewer(ref string) {
+	h.registry().Push(strings.TrimPrefix(ref, h.registry().Address+"/"), 1<<20)
 }
 
 func (h *host) Hold(ref string) {

@@ -25,7 +25,7 @@ var errClosed = fmt.Errorf("%w: the adapter is closed", engine.ErrUnreachable)
 // kinds are the errors of package engine, which translate leaves as they are.
 var kinds = []error{
 	engine.ErrNotFound, engine.ErrUnreachable, engine.ErrRefused, engine.ErrImageMissing, engine.ErrDiskFull,
-	engine.ErrRegistry, engine.ErrUnauthorized, engine.ErrBusy, engine.ErrBuild,
+	engine.ErrRegistry, engine.ErrUnauthorized, engine.ErrBusy, engine.ErrBuild, engine.ErrPlatform,
 }
 
 // translate gives err as one of the engine.Err… kinds, or as it is when nothing
@@ -80,9 +80,10 @@ func translatePull(ctx context.Context, err error) error {
 		strings.Contains(text, "no basic auth credentials"),
 		strings.Contains(text, "denied: requested access to the resource is denied"):
 		return as(engine.ErrUnauthorized, err)
+	// In the stream, with no code; or 404, where the registry is only asked.
+	case strings.Contains(text, "no matching manifest for "):
+		return as(engine.ErrPlatform, err)
 	case cerrdefs.IsNotFound(err),
-		// In the stream, with no code: there is no image for this processor.
-		strings.Contains(text, "no matching manifest for "),
 		// In the stream, from engines that begin it before they ask the registry.
 		strings.Contains(text, "manifest unknown"):
 		return as(engine.ErrNotFound, err)

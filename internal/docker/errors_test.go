@@ -78,7 +78,7 @@ func TestTranslatePull(t *testing.T) {
 		"500 disk":            {answered(cerrdefs.ErrInternal, "write /var/lib/docker/tmp/x: no space left on device"), engine.ErrDiskFull},
 		"in the stream: disk": {errors.New("failed to register layer: write /big: no space left on device"), engine.ErrDiskFull},
 		"in the stream: else": {errors.New("received unexpected HTTP status: 502 Bad Gateway"), engine.ErrRegistry},
-		"in the stream: cpu":  {errors.New("no matching manifest for linux/arm64/v8 in the manifest list entries"), engine.ErrNotFound},
+		"in the stream: cpu":  {errors.New("no matching manifest for linux/arm64/v8 in the manifest list entries"), engine.ErrPlatform},
 		"400":                 {answered(cerrdefs.ErrInvalidArgument, "invalid reference format"), engine.ErrRefused},
 		"engine lost":         {io.ErrUnexpectedEOF, engine.ErrUnreachable},
 	} {

@@ -25,14 +25,11 @@ func (e *Engine) Adopt(ctx context.Context, id, ref string) (engine.ImageInfo, e
 	if err != nil {
 		return engine.ImageInfo{}, err
 	}
-	if err := e.tag(ctx, found.ID, imageTag(e.opts.Instance, id)); err != nil {
-		return engine.ImageInfo{}, err
-	}
-	return imageInfo(found, named), nil
+	return imageInfo(found, named), e.hold(ctx, id, found.ID)
 }
 
 // RemoveImage lets go of our own tag for id. ErrBusy when a container is made of
-// it and nothing else holds the image.
+// it and nothing else holds the image. What id held earlier stays a leftover.
 func (e *Engine) RemoveImage(ctx context.Context, id string) error {
 	return e.untag(ctx, imageTag(e.opts.Instance, id))
 }

@@ -68,11 +68,12 @@ func (e *Engine) Pull(ctx context.Context, id, ref string, progress func(engine.
 		if err != nil {
 			return engine.ImageInfo{}, err
 		}
-		if err := e.tag(after, found.ID, imageTag(e.opts.Instance, id)); err != nil {
-			return engine.ImageInfo{}, err
-		}
 		info := imageInfo(found, named)
-		return info, e.restore(after, named, info, before)
+		wrong, err := e.wrongPlatform(after, found)
+		if err == nil && wrong == nil {
+			err = e.hold(after, id, found.ID)
+		}
+		return info, errors.Join(err, wrong, e.restore(after, named, info, before))
 	}
 	return engine.ImageInfo{}, fmt.Errorf("%w: somebody else removes %s as fast as it is pulled", engine.ErrBusy, plain)
 }

@@ -22,6 +22,7 @@ type Engine interface {
 	Containers
 	Images
 	Builds
+	Contents
 	Volumes
 	Watcher
 	Networks
@@ -82,7 +83,9 @@ type Images interface {
 	// goroutine, often. It ends early when ctx does, and leaves nothing behind then.
 	// A reference that does not exist is ErrNotFound; a registry that cannot be
 	// reached or fails is ErrRegistry; one that wants credentials ErrUnauthorized.
-	// The references that the engine has besides stay as they were.
+	// One that is there, and not for this machine's processor, is ErrPlatform.
+	// The references that the engine has besides stay as they were. What id held
+	// before goes, unless a container is made of it: it is a leftover then.
 	Pull(ctx context.Context, id, ref string, progress func(PullProgress)) (ImageInfo, error)
 	// Adopt holds an image that the engine already has under a tag of our own
 	// for id; ErrNotFound when it has none of that reference.

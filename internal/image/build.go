@@ -114,7 +114,7 @@ func (s *Service) plan(in BuildInput) (plan, error) {
 	var check fault.Check
 	checkName(&check, in.Name)
 	p := plan{min: Input{Reference: "checked", MinCPU: in.MinCPU, MinMemory: in.MinMemory, MinGPU: in.MinGPU}}
-	p.min.checkMinima(&check, s.MinMemory)
+	checkMinima(&check, s.MinMemory, in.MinCPU, in.MinMemory, in.MinGPU)
 	if in.Dockerfile != nil {
 		check.That(in.Base == nil && in.Preset == nil && len(in.Packages)+len(in.SystemPackages) == 0, "dockerfile", "exclusive",
 			"Either a Dockerfile, or base, preset, packages and systemPackages.")

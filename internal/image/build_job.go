@@ -78,7 +78,7 @@ func (s *Service) build(ctx context.Context, row *ent.Image, j *job) error {
 	book.close()
 	return ignoreGone(s.set(ctx, row, func(up *ent.ImageUpdateOne) {
 		hold(up, info)
-		up.SetStatus(image.StatusReady).ClearStatusMessage().SetUpdateAvailable(false)
+		up.SetStatus(image.StatusReady).ClearStatusMessage().SetUpdateAvailable(false).SetLayers(s.layers(ctx, row.ID))
 		up.ClearBaseReference().ClearBaseDigest()
 		if base.reference != "" {
 			up.SetBaseReference(base.reference)
@@ -330,7 +330,7 @@ func (s *Service) commit(ctx context.Context, row *ent.Image) error {
 		book.close()
 		return ignoreGone(s.set(ctx, row, func(up *ent.ImageUpdateOne) {
 			hold(up, info)
-			up.SetStatus(image.StatusReady).ClearStatusMessage()
+			up.SetStatus(image.StatusReady).ClearStatusMessage().SetLayers(s.layers(ctx, row.ID))
 		}))
 	case ctx.Err() != nil:
 		return ctx.Err()

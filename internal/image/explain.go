@@ -20,25 +20,30 @@ func explain(row *ent.Image, err error, late bool, deadline time.Duration) strin
 		return referenceRule
 	}
 	registry, name := reference.Domain(named), short(named)
+	var tried failure
+	errors.As(err, &tried)
+	mirrors := tried.mirrors()
 	switch {
 	case late:
 		return fmt.Sprintf("The pull of %s took longer than %s and was given up. %s may be very slow or down. Pull again later.", name, deadline, registry)
 	case errors.Is(err, engine.ErrNotFound):
 		lacks := "no " + name
-		if tried := candidates(named, row.PreferSlim); len(tried) > 1 {
-			lacks = fmt.Sprintf("neither %s nor %s", short(tried[0]), name)
+		if wish := candidates(named, row.PreferSlim); len(wish) > 1 && tried.lacks(wish[0]) {
+			lacks = fmt.Sprintf("neither %s nor %s", short(wish[0]), name)
 		}
-		return fmt.Sprintf("%s has %s, or not for this machine's processor. Check the name and the tag.", registry, lacks)
+		return fmt.Sprintf("%s has %s.%s Check the name and the tag.", registry, lacks, mirrors)
+	case errors.Is(err, engine.ErrPlatform):
+		return fmt.Sprintf("%s has %s, but not for this machine's processor (%s).%s Ask for another tag or image.", registry, name, reason(tried.last(err), engine.ErrPlatform), mirrors)
 	case errors.Is(err, engine.ErrUnauthorized):
-		return fmt.Sprintf("%s does not hand out %s: it is private, or there is no such image. Check the name, or ask the administrator for access to it.", registry, name)
+		return fmt.Sprintf("%s does not hand out %s: it is private, or there is no such image.%s Check the name, or ask the administrator for access to it.", registry, name, mirrors)
 	case errors.Is(err, engine.ErrDiskFull):
 		return fmt.Sprintf("The machine's disk is full, so %s could not be pulled. Delete images that you do not need, or ask the administrator to make room; then pull again.", name)
 	case errors.Is(err, engine.ErrRegistry):
-		return fmt.Sprintf("%s could not be reached, or failed while %s was pulled (%s). Pull again later, or ask the administrator for a mirror.", registry, name, reason(err, engine.ErrRegistry))
+		return fmt.Sprintf("%s could not be reached, or failed while %s was pulled (%s).%s Pull again later, or ask the administrator for a mirror.", registry, name, reason(tried.last(err), engine.ErrRegistry), mirrors)
 	case errors.Is(err, engine.ErrBusy):
 		return fmt.Sprintf("Something else in the engine is busy with %s. Pull again.", name)
 	default:
-		return fmt.Sprintf("The engine would not pull %s (%s). Ask the administrator.", name, reason(err, engine.ErrRefused))
+		return fmt.Sprintf("The engine would not pull %s (%s). Ask the administrator.", name, reason(tried.last(err), engine.ErrRefused))
 	}
 }
 

@@ -128,6 +128,11 @@ func (s *Service) make(ctx context.Context, row *ent.Image, j *job) error {
 // pull fetches the image and records what came of it. An engine that cannot be
 // reached leaves it as it is: it is taken up again when the engine is back.
 func (s *Service) pull(ctx context.Context, row *ent.Image, j *job) error {
+	book, err := s.openLog(ctx, row.ID)
+	if err != nil {
+		return err
+	}
+	defer book.close()
 	pulling, end := context.WithCancelCause(ctx)
 	defer end(nil)
 	var began time.Time
@@ -162,17 +167,28 @@ func (s *Service) pull(ctx context.Context, row *ent.Image, j *job) error {
 		return errors.Join(err, s.set(ctx, row, func(up *ent.ImageUpdateOne) { up.SetStatusMessage(awayMessage) }))
 	}
 	s.forget(row.ID)
+	message := ""
+	if err != nil && ctx.Err() == nil && unsaid == nil {
+		message = explain(row, err, late, s.Deadline)
+		book.line("%s", message)
+	}
+	book.close()
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err() // cancelled, or the server stops
 	case unsaid != nil:
 		return nil // cancelled or deleted when its turn came
 	case err != nil:
-		return s.failed(ctx, row, explain(row, err, late, s.Deadline))
+		return s.failed(ctx, row, message)
 	}
 	err = s.set(ctx, row, func(up *ent.ImageUpdateOne) {
 		hold(up, got.ImageInfo)
-		up.SetStatus(image.StatusReady).ClearStatusMessage().SetReference(got.reference).SetUsedFallback(got.fallback)
+		up.SetUpdateAvailable(false).SetCheckedAt(s.Now().UTC()).SetLayers(s.layers(ctx, row.ID))
+		up.ClearStatusMessage()
+		if got.remark != "" {
+			up.SetStatusMessage(got.remark)
+		}
+		up.SetStatus(image.StatusReady).SetReference(got.reference).SetUsedFallback(got.fallback)
 	})
 	if ent.IsNotFound(err) {
 		return nil // cancelled or deleted in the last moment: what is to be is done next
@@ -223,28 +239,40 @@ type fetched struct {
 	engine.ImageInfo
 	reference string
 	fallback  bool
+	// remark is what its owner should know of how it came.
+	remark string
 }
 
 // fetch tries the slim variant first where that is wanted, and the regular one
 // where the slim one is not to be had: a registry says that it has no such tag,
 // a mirror that lacks it may only say that it failed. What was asked for and is
-// not to be had fails: it is never another version.
+// not to be had fails: it is never another version. Each is asked for at the
+// mirrors first. The error is a *failure.
 func (s *Service) fetch(ctx context.Context, row *ent.Image, j *job, began func() error) (fetched, error) {
 	named, err := parse(row.RequestedReference)
 	if err != nil {
 		return fetched{}, err
 	}
+	var tried failure
 	for i, candidate := range candidates(named, row.PreferSlim) {
-		var info engine.ImageInfo
-		info, err = s.obtain(ctx, candidate.String(), j, began)
-		if err == nil {
-			return fetched{ImageInfo: info, reference: candidate.String(), fallback: i > 0}, nil
-		}
-		if !errors.Is(err, engine.ErrNotFound) && !errors.Is(err, engine.ErrRegistry) && !errors.Is(err, engine.ErrUnauthorized) {
-			break
+		for _, from := range s.sources(candidate) {
+			s.logLine(row.ID, "Asking %s for %s.", from.host, short(candidate))
+			info, err := s.obtain(ctx, from.reference, j, began)
+			if err == nil {
+				s.logLine(row.ID, "%s came from %s: %s, %s.", short(candidate), from.host, info.Digest, record.Bytes(info.Size))
+				return fetched{ImageInfo: info, reference: candidate.String(), fallback: i > 0, remark: tried.remark(candidate, i)}, nil
+			}
+			if ctx.Err() != nil {
+				return fetched{}, err
+			}
+			tried = append(tried, try{candidate, from, err})
+			s.logLine(row.ID, "%s", tried[len(tried)-1])
+			if !elsewhere(err) {
+				return fetched{}, tried
+			}
 		}
 	}
-	return fetched{}, err
+	return fetched{}, tried
 }
 
 // failed records that the image could not be had. One that was there before and
@@ -292,11 +320,7 @@ func (s *Service) compare(ctx context.Context, row *ent.Image) error {
 	ready := row.Status == image.StatusReady
 	switch {
 	case errors.Is(err, engine.ErrNotFound) && ready:
-		message := "It is no longer in the engine. Pull it again."
-		if row.OwnerID == nil {
-			message = "It is no longer in the engine. Only the operator can bring it back."
-		}
-		up.SetStatus(image.StatusFailed).SetStatusMessage(message).ClearEngineID().ClearSize()
+		up.SetStatus(image.StatusFailed).SetStatusMessage(vanished(row)).ClearEngineID().ClearSize().ClearLayers()
 	case errors.Is(err, engine.ErrNotFound):
 		return nil
 	case err != nil:
@@ -305,9 +329,10 @@ func (s *Service) compare(ctx context.Context, row *ent.Image) error {
 		return nil
 	case ready:
 		hold(up, info)
+		up.SetLayers(s.layers(ctx, row.ID))
 	default: // back behind our back, as it was taken
 		hold(up, info)
-		up.SetStatus(image.StatusReady).ClearStatusMessage()
+		up.SetStatus(image.StatusReady).ClearStatusMessage().SetLayers(s.layers(ctx, row.ID))
 	}
 	if err := s.save(ctx, up); !ent.IsNotFound(err) { // else something else is asked for since
 		return err

@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/mlride/mlride/ent"
@@ -76,13 +78,13 @@ func TestD26NeverAnotherVersion(t *testing.T) {
 		fake.Load(local, small)
 	}
 	row := h.refused(ann, "python:3.9", true)
-	require.Equal(t, "docker.io has neither python:3.9-slim nor python:3.9, or not for this machine's processor. Check the name and the tag.", *row.StatusMessage)
+	require.Equal(t, "docker.io has neither python:3.9-slim nor python:3.9. Check the name and the tag.", *row.StatusMessage)
 	require.Equal(t, python+"3.9", row.Reference)
 	require.Nil(t, row.Digest)
 	require.Nil(t, row.EngineID)
 	require.Nil(t, row.Size)
 	row = h.refused(ann, "python:3.9", false)
-	require.Contains(t, *row.StatusMessage, "docker.io has no python:3.9, ")
+	require.Contains(t, *row.StatusMessage, "docker.io has no python:3.9. ")
 	h.holds()
 }
 
@@ -93,7 +95,8 @@ func TestD28ReadableReason(t *testing.T) {
 		err  error
 		want string
 	}{
-		{engine.ErrNotFound, "docker.io has no pytorch/pytorch:latest, or not for this machine's processor. Check the name and the tag."},
+		{engine.ErrNotFound, "docker.io has no pytorch/pytorch:latest. Check the name and the tag."},
+		{fmt.Errorf("%w: no matching manifest for linux/s390x", engine.ErrPlatform), "docker.io has pytorch/pytorch:latest, but not for this machine's processor (no matching manifest for linux/s390x). Ask for another tag or image."},
 		{engine.ErrUnauthorized, "docker.io does not hand out pytorch/pytorch:latest: it is private, or there is no such image. Check the name, or ask the administrator for access to it."},
 		{fmt.Errorf("%w: dial tcp: connection refused", engine.ErrRegistry), "docker.io could not be reached, or failed while pytorch/pytorch:latest was pulled (dial tcp: connection refused). Pull again later, or ask the administrator for a mirror."},
 		{engine.ErrDiskFull, "The machine's disk is full, so pytorch/pytorch:latest could not be pulled. Delete images that you do not need, or ask the administrator to make room; then pull again."},
@@ -470,31 +473,22 @@ func TestDeadline(t *testing.T) {
 // away does not go on for ever.
 func TestDeadlineOverAttempts(t *testing.T) {
 	t.Parallel()
-	var mu sync.Mutex
-	read := sync.NewCond(&mu)
-	now, reads := time.Now(), 0
+	var ahead, attempts atomic.Int64
 	h, fake := onFake(t, func(o *image.Options) {
-		o.Now = func() time.Time { // read as each attempt begins and ends
-			mu.Lock()
-			defer mu.Unlock()
-			reads++
-			read.Broadcast()
-			return now
-		}
+		o.Now = func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
 	})
 	ann := h.person("ann", roomy)
-	attempts := 0
-	fake.OnCall(func(m enginetest.Method, _ string) enginetest.Fault {
+	fake.OnCall(func(m enginetest.Method, id string) enginetest.Fault {
 		if m != enginetest.MethodPull {
 			return enginetest.Fault{}
 		}
-		mu.Lock()
-		defer mu.Unlock()
-		if attempts++; attempts <= 2 {
-			for reads%2 == 0 {
-				read.Wait()
-			}
-			now = now.Add(40 * time.Minute)
+		if attempts.Add(1) <= 2 {
+			// Its beginning is noted, before the row says that it goes on.
+			assert.Eventually(t, func() bool {
+				row, err := h.Get(sys, id)
+				return err == nil && row.Status == entimage.StatusPulling && row.StatusMessage == nil
+			}, patience, ms)
+			ahead.Add(int64(40 * time.Minute))
 		}
 		return enginetest.Fault{Err: engine.ErrUnreachable}
 	})

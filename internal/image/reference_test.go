@@ -137,9 +137,6 @@ func TestCatalogue(t *testing.T) {
 	for _, e := range s.Catalogue() {
 		require.GreaterOrEqual(t, e.MinMemory, record.GiB, "below the floor nothing can be pulled")
 	}
-	s, err = New(Options{Catalogue: []Entry{{Name: "Ours", Reference: "registry.example/ours:1"}}})
-	require.NoError(t, err)
-	require.Len(t, s.Catalogue(), 1)
 }
 
 // TestProgressCounts: what is being unpacked has arrived, so the sum does not

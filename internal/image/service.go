@@ -5,14 +5,15 @@ package image
 import (
 	"context"
 	"log/slog"
-	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"entgo.io/ent/dialect/sql"
 
 	"github.com/mlride/mlride/ent"
 	"github.com/mlride/mlride/ent/image"
+	"github.com/mlride/mlride/ent/imageshare"
 	"github.com/mlride/mlride/ent/predicate"
 	"github.com/mlride/mlride/ent/record"
 	"github.com/mlride/mlride/internal/auth"
@@ -38,6 +39,7 @@ type Quota interface {
 // Engine is what images need of the engine.
 type Engine interface {
 	engine.Images
+	engine.Contents
 	engine.Builds
 	// LayerSize is what a container has written outside of its volumes, in bytes.
 	LayerSize(ctx context.Context, id string) (int64, error)
@@ -57,21 +59,31 @@ type Options struct {
 	// Starter is a reference that the engine may have locally and that everybody
 	// is then offered; empty for none.
 	Starter string
-	// Catalogue are the well-known images; nil takes those that come with the program.
-	Catalogue []Entry
+	// CatalogueFile lists the well-known images in place of those that come with
+	// the program; empty for those. It is read again when it changes.
+	CatalogueFile string
 	// Deadline bounds one pull from its turn on, since the engine tries a dead
 	// registry again for ever. 0 means an hour.
 	Deadline time.Duration
 	// Build says how builds are done.
 	Build BuildOptions
-	Now   func() time.Time
-	Log   *slog.Logger
+	// Mirrors of Docker Hub are asked first: host:port, with or without a scheme,
+	// which is the engine's to choose.
+	Mirrors []string
+	// CheckEvery is how often registries are asked whether a tag has moved on; 0 is never.
+	CheckEvery time.Duration
+	// Keep is how long an image that nobody uses stays; 0 is for ever.
+	Keep time.Duration
+	Now  func() time.Time
+	Log  *slog.Logger
 }
 
 // Service is all images.
 type Service struct {
 	Options
-	catalogue []Entry
+	catalogue     atomic.Pointer[[]Entry]
+	catalogueSeen string       // the version of the file that was read at the start
+	reclaimable   atomic.Int64 // bytes
 
 	mu       sync.Mutex
 	life     context.Context          // of Run; nil before and after
@@ -86,18 +98,8 @@ type Service struct {
 	builds   builds
 }
 
-// New returns a service; nothing happens before Run.
+// New returns a service; nothing happens before Run. An ill-formed catalogue is an error.
 func New(o Options) (*Service, error) {
-	entries := slices.Clone(o.Catalogue)
-	if entries == nil {
-		var err error
-		if entries, err = BuiltinCatalogue(); err != nil {
-			return nil, err
-		}
-	}
-	for i := range entries {
-		entries[i].MinMemory = max(entries[i].MinMemory, o.MinMemory)
-	}
 	forms, err := readForms()
 	if err != nil {
 		return nil, err
@@ -106,17 +108,23 @@ func New(o Options) (*Service, error) {
 	if o.Deadline == 0 {
 		o.Deadline = time.Hour
 	}
-	return &Service{
-		Options: o, catalogue: entries,
+	s := &Service{
+		Options: o, catalogueSeen: stamp(o.CatalogueFile),
 		jobs: map[string]*job{}, fetching: map[string]*fetching{}, spent: map[string]time.Duration{},
 		turns: make(chan struct{}, maxPulls), comeback: make(chan struct{}, 1),
 		forms: forms, builds: builds{steps: map[string]buildStep{}},
 		books: books{open: map[string]*logbook{}, heard: map[string]chan struct{}{}, begun: map[string]int{}},
-	}, nil
+	}
+	entries, err := BuiltinCatalogue()
+	if o.CatalogueFile != "" {
+		entries, err = readCatalogue(o.CatalogueFile)
+	}
+	if err != nil {
+		return nil, err
+	}
+	s.offer(entries)
+	return s, nil
 }
-
-// Catalogue are the well-known images.
-func (s *Service) Catalogue() []Entry { return s.catalogue }
 
 // Filter chooses images; nil or empty does not matter.
 type Filter struct {
@@ -125,9 +133,11 @@ type Filter struct {
 	Source            *image.Source
 	Visibility        *image.Visibility
 	OwnerID           *string
+	// SharedWithMe chooses those that are shared with the viewer by name, or the others.
+	SharedWithMe *bool
 }
 
-func (f Filter) where() []predicate.Image {
+func (f Filter) where(viewer string) []predicate.Image {
 	var where []predicate.Image
 	if f.ReferenceContains != nil {
 		where = append(where, image.ReferenceContainsFold(*f.ReferenceContains))
@@ -143,6 +153,13 @@ func (f Filter) where() []predicate.Image {
 	}
 	if f.OwnerID != nil {
 		where = append(where, image.OwnerID(*f.OwnerID))
+	}
+	if f.SharedWithMe != nil {
+		shared := image.HasSharesWith(imageshare.UserID(viewer))
+		if !*f.SharedWithMe {
+			shared = image.Not(shared)
+		}
+		where = append(where, shared)
 	}
 	return where
 }
@@ -160,7 +177,7 @@ var orderKeys = map[string]func(*ent.Image) (any, string){
 
 // List is a page of the images that the viewer sees.
 func (s *Service) List(ctx context.Context, f Filter, o store.Order, p store.Page, owner bool) (store.Slice[*ent.Image], error) {
-	q := s.Client.Image.Query().Where(f.where()...)
+	q := s.Client.Image.Query().Where(f.where(auth.Of(ctx).UserID)...)
 	if owner {
 		q.WithOwner()
 	}
@@ -171,7 +188,7 @@ func (s *Service) List(ctx context.Context, f Filter, o store.Order, p store.Pag
 
 // Count is how many the filter chooses, at most store.CountBound + 1.
 func (s *Service) Count(ctx context.Context, f Filter) (int, error) {
-	ids, err := s.Client.Image.Query().Where(f.where()...).Limit(store.CountBound + 1).IDs(ctx)
+	ids, err := s.Client.Image.Query().Where(f.where(auth.Of(ctx).UserID)...).Limit(store.CountBound + 1).IDs(ctx)
 	return len(ids), err
 }
 

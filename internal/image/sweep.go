@@ -31,18 +31,24 @@ func (s *Service) Run(ctx context.Context) {
 		defer s.mu.Unlock()
 		s.life = nil
 	}()
+	s.running.Go(func() { s.lookForUpdates(ctx) })
+	s.running.Go(func() { s.followCatalogue(ctx) })
 	s.EngineUp()
 	ticker := time.NewTicker(sweepEvery)
 	defer ticker.Stop()
+	cleaning := time.NewTicker(cleanEvery)
+	defer cleaning.Stop()
 	for {
 		var err error
 		select {
 		case <-ctx.Done():
 			return
 		case <-s.comeback:
-			err = errors.Join(s.sweep(ctx), s.starter(ctx))
+			err = errors.Join(s.sweep(ctx), s.starter(ctx), s.clean(ctx))
 		case <-ticker.C:
 			err = s.sweep(ctx)
+		case <-cleaning.C:
+			err = s.clean(ctx)
 		}
 		if err != nil && ctx.Err() == nil && !errors.Is(err, engine.ErrUnreachable) {
 			s.Log.WarnContext(ctx, "comparing images with the engine did not succeed", "error", err)
@@ -151,7 +157,8 @@ func (s *Service) adopt(ctx context.Context, id, ref string, row *ent.Image) err
 	case row == nil:
 		row, err = s.Client.Image.Create().SetID(id).SetReference(ref).SetRequestedReference(ref).
 			SetVisibility(image.VisibilityPublic).SetMinMemory(s.MinMemory).
-			SetStatus(image.StatusReady).SetEngineID(info.EngineID).SetSize(record.Bytes(info.Size)).Save(ctx)
+			SetStatus(image.StatusReady).SetEngineID(info.EngineID).SetSize(record.Bytes(info.Size)).
+			SetLayers(s.layers(ctx, id)).Save(ctx)
 		if err == nil {
 			s.publish(row, live.Created)
 		}
@@ -161,6 +168,7 @@ func (s *Service) adopt(ctx context.Context, id, ref string, row *ent.Image) err
 	}
 	up := s.Client.Image.UpdateOneID(id).Where(image.StatusNEQ(image.StatusDeleting))
 	hold(up, info)
+	up.SetLayers(s.layers(ctx, id))
 	if err := s.save(ctx, up.SetStatus(image.StatusReady).ClearStatusMessage()); !ent.IsNotFound(err) {
 		return err
 	}

@@ -38,14 +38,15 @@ func (in Input) check(floor record.Bytes) error {
 	var check fault.Check
 	_, err := parse(in.Reference)
 	check.That(err == nil, "reference", "format", referenceRule)
-	in.checkMinima(&check, floor)
+	checkMinima(&check, floor, in.MinCPU, in.MinMemory, in.MinGPU)
 	return check.Err()
 }
 
-func (in Input) checkMinima(check *fault.Check, floor record.Bytes) {
-	check.That(in.MinCPU == nil || *in.MinCPU >= leastCPU.Float() && *in.MinCPU <= mostCPU, "minCpu", "range", "minCpu takes %s to %d cores.", leastCPU, mostCPU)
-	check.That(in.MinMemory == nil || *in.MinMemory >= floor && *in.MinMemory <= record.MaxBytes, "minMemory", "range", "minMemory is at least %s here.", floor)
-	check.That(in.MinGPU == nil || *in.MinGPU >= 0 && *in.MinGPU <= mostGPU, "minGpu", "range", "minGpu takes 0 to %d.", mostGPU)
+// checkMinima holds minima against their bounds; nil is none.
+func checkMinima(check *fault.Check, floor record.Bytes, cpu *float64, memory *record.Bytes, gpu *int) {
+	check.That(cpu == nil || *cpu >= leastCPU.Float() && *cpu <= mostCPU, "minCpu", "range", "minCpu takes %s to %d cores.", leastCPU, mostCPU)
+	check.That(memory == nil || *memory >= floor && *memory <= record.MaxBytes, "minMemory", "range", "minMemory is at least %s here.", floor)
+	check.That(gpu == nil || *gpu >= 0 && *gpu <= mostGPU, "minGpu", "range", "minGpu takes 0 to %d.", mostGPU)
 }
 
 // minima sets those that were given.

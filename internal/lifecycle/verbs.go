@@ -139,6 +139,9 @@ func (s *Service) insert(ctx context.Context, tx *ent.Client, v auth.Viewer, p p
 	if err := s.Volumes.Attach(ctx, tx, row.ID, p.Mounts, p.Workspace); err != nil {
 		return nil, err
 	}
+	if err := s.usesImage(ctx, tx, img.ID); err != nil {
+		return nil, err
+	}
 	message := fmt.Sprintf("Asked for, of %s with %s cores and %s.", img.Reference, p.limits.CPU, p.limits.Memory)
 	return row, s.told(ctx, tx, row, "create", message)
 }
@@ -230,6 +233,11 @@ func (s *Service) Start(ctx context.Context, id string, queue bool) (*ent.Contai
 	})
 }
 
+// usesImage notes that the image is in use. Whoever may use it may not change it otherwise.
+func (s *Service) usesImage(ctx context.Context, tx *ent.Client, id string) error {
+	return tx.Image.UpdateOneID(id).SetLastUsedAt(s.Now().UTC()).Exec(auth.AsSystem(ctx))
+}
+
 // again wants a new run, and reserves for it.
 func (s *Service) again(ctx context.Context, tx *ent.Client, row *ent.Container, up *ent.ContainerUpdateOne, queue bool) (*Wish, error) {
 	img, err := tx.Image.Get(ctx, row.ImageID)
@@ -239,6 +247,9 @@ func (s *Service) again(ctx context.Context, tx *ent.Client, row *ent.Container,
 	var check fault.Check
 	checkMinima(&check, img, quota.Of(row))
 	if err := check.Err(); err != nil {
+		return nil, err
+	}
+	if err := s.usesImage(ctx, tx, img.ID); err != nil {
 		return nil, err
 	}
 	wish := &Wish{Desired: container.DesiredRunning, Run: row.Run + 1}

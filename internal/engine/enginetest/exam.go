@@ -34,6 +34,8 @@ type Host interface {
 	BrokenImage() string
 	// Publish puts a new image into a registry, and gives its reference.
 	Publish() string
+	// PublishNewer puts another image in the place of one that Publish gave.
+	PublishNewer(ref string)
 	// NoSuchImage is a reference that its registry does not have, DeadRegistry one
 	// whose registry does not answer.
 	NoSuchImage() string
@@ -113,6 +115,10 @@ func Run(t *testing.T, make func(t *testing.T) Subject) {
 		"BuildRefused":         (*exam).buildRefused,
 		"BuildCancelled":       (*exam).buildCancelled,
 		"Commit":               (*exam).commit,
+		"Layers":               (*exam).layers,
+		"RemoteDigest":         (*exam).remoteDigest,
+		"Leftovers":            (*exam).leftovers,
+		"Freed":                (*exam).freed,
 		"Volumes":              (*exam).volumes,
 		"VolumesStay":          (*exam).volumesStay,
 		"VolumeOfStrangers":    (*exam).volumeOfStrangers,

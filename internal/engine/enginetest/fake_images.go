@@ -157,6 +157,7 @@ func (w *world) offered(name, domain string) (FakeImage, error) {
 // hold has the engine keep what was pulled, once, under tag. The lock is held.
 func (w *world) hold(image FakeImage, tag string) engine.ImageInfo {
 	id := fmt.Sprintf("sha256:%x", sha256.Sum256([]byte(image.digest))) // the same content has the same id
+	w.keepFormer(tag, id)
 	w.images[id] = image
 	w.tag(id, tag)
 	return w.info(id)
@@ -178,6 +179,7 @@ func (f *Fake) Adopt(ctx context.Context, id, ref string) (info engine.ImageInfo
 		if !there || strings.HasPrefix(name, "mlride-"+f.instance+"/") {
 			return fmt.Errorf("%w: no such image: %s", engine.ErrNotFound, ref)
 		}
+		f.keepFormer(f.imageTag(id), image)
 		f.tag(image, f.imageTag(id))
 		info = f.info(image)
 		return nil
@@ -209,7 +211,7 @@ func (f *Fake) ListImages(ctx context.Context) (ids []string, err error) {
 		ids = []string{}
 		for tag := range f.tags {
 			id, own := strings.CutPrefix(tag, "mlride-"+f.instance+"/")
-			if own {
+			if own && !f.formerly(tag) {
 				ids = append(ids, strings.TrimSuffix(id, ":latest"))
 			}
 		}

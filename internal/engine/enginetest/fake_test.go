@@ -42,6 +42,8 @@ func (h host) Publish() string {
 	return ref
 }
 
+func (h host) PublishNewer(ref string) { h.Fake.Publish(ref, enginetest.FakeImage{}) }
+
 // made is a fake with one running container.
 func made(t *testing.T) (*enginetest.Fake, string) {
 	t.Helper()
