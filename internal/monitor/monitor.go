@@ -6,6 +6,7 @@ import (
 	"context"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/mlride/mlride/ent"
@@ -59,6 +60,8 @@ type Service struct {
 	watchers map[*watcher]struct{}
 	life     context.Context // of Run; nil before
 	streams  sync.WaitGroup
+
+	followers atomic.Int64 // of logs
 }
 
 type target struct {
