@@ -38,6 +38,8 @@ type Deps struct {
 	Config Config
 	// Trail is told of what is refused; *audit.Service is one. Nobody is when nil.
 	Trail Trail
+	// Outputs gives containers' logs as files; there are none when nil.
+	Outputs Outputs
 	// Assets are the files of the front-end.
 	Assets fs.FS
 	Log    *slog.Logger
@@ -80,6 +82,9 @@ func NewHandler(deps Deps) *Handler {
 		answer(w, code, status)
 	})
 	mux.Handle("GET /avatars/{name}", avatars(filepath.Join(deps.Config.Data, avatarFolder)))
+	if deps.Outputs != nil {
+		mux.Handle("GET /logs/{container}", site.asViewer(logs(deps.Outputs, presenter{deps.Log})))
+	}
 	mux.Handle("/", newPages(deps.Assets))
 
 	var chain http.Handler = mux

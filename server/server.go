@@ -80,7 +80,7 @@ func Run(ctx context.Context, config Config, version string) error {
 	}
 	handler := NewHandler(Deps{
 		Resolver: house.resolver, Accounts: house.accounts, Ready: house.ready,
-		Config: config, Trail: house.audit, Assets: frontend.Assets(), Log: log,
+		Config: config, Trail: house.audit, Outputs: house.monitor, Assets: frontend.Assets(), Log: log,
 	})
 	if _, err := fmt.Fprintf(os.Stdout, "listening on %s\n", config.Address(listener.Addr())); err != nil {
 		return errors.Join(err, listener.Close())

@@ -20,6 +20,9 @@ const (
 	// from how many on all are.
 	widen      = 8
 	lastWindow = 200_000
+	// apart is how much later a line is whose time was surely not moved, whatever
+	// was before what was read.
+	apart = time.Microsecond
 	// all is a window of everything that is held.
 	all = -1
 )
@@ -51,13 +54,14 @@ func wider(window int, was seen) int {
 }
 
 // window reads the last n pieces once and calls each for its lines. doubtful says
-// that the line may not be whole, or not be told from another of its time: those
+// that the line may not be whole, or have another time than it is told with: those
 // at the edge of the window.
 func (g log) window(ctx context.Context, n int, each func(l Line, doubtful bool) error) (seen, error) {
 	var was seen
 	var moments moments
 	var edge time.Time
 	var streams [2]bool
+	settled := n == all
 	err := g.service.Engine.Logs(ctx, g.id, engine.LogOptions{Tail: n}, func(l engine.LogLine) error {
 		stream := 0
 		if l.Stderr {
@@ -66,7 +70,8 @@ func (g log) window(ctx context.Context, n int, each func(l Line, doubtful bool)
 		if was.lines == 0 {
 			edge = l.At
 		}
-		doubtful := n != all && (was.lines == 0 || !streams[stream] && l.At.Before(edge))
+		settled = settled || was.lines > 0 && (l.At.Before(moments.held) || l.At.Sub(moments.held) > apart)
+		doubtful := !settled || n != all && !streams[stream] && l.At.Before(edge)
 		streams[stream] = true
 		was.lines++
 		if n == all {
@@ -234,7 +239,6 @@ func (r *reader) pass(ctx context.Context, window int, hand func(Line) error) (f
 	was, err = r.log.window(ctx, window, func(l Line, doubtful bool) error {
 		switch {
 		case !found:
-			// The first of a window may be the second of two lines of one time.
 			found = l.At.Equal(place) && !doubtful
 			return nil
 		case doubtful:

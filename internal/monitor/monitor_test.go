@@ -36,18 +36,23 @@ type house struct {
 
 func open(t *testing.T, local bool) *house {
 	t.Helper()
+	return openOn(t, local, dockertest.Engine(t, dockertest.Instance()), dockertest.Image(t))
+}
+
+func openOn(t *testing.T, local bool, e engine.Engine, image string) *house {
+	t.Helper()
 	sys := auth.AsSystem(context.Background())
 	s, err := store.Open(sys, filepath.Join(t.TempDir(), "mlride.db"))
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, s.Close()) })
-	h := &house{t: t, store: s, engine: dockertest.Engine(t, dockertest.Instance()), feed: &live.Feed{}}
+	h := &house{t: t, store: s, engine: e, feed: &live.Feed{}}
 	h.Service = monitor.New(monitor.Options{
 		Client: s.Client, Feed: h.feed, Engine: h.engine, Local: func() bool { return local }, Now: time.Now, Log: slog.New(slog.DiscardHandler),
 	})
 	u := s.Client.User.Create().SetUsername("ann").SetUsernameKey("ann").SetPasswordHash("-").SaveX(sys)
 	h.ann = auth.With(context.Background(), auth.Viewer{UserID: u.ID})
 	h.image = s.Client.Image.Create().SetOwnerID(u.ID).SetReference("r").SetRequestedReference("r").SetMinMemory(1).SaveX(sys).ID
-	_, err = h.engine.Adopt(sys, h.image, dockertest.Image(t))
+	_, err = h.engine.Adopt(sys, h.image, image)
 	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
