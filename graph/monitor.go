@@ -7,6 +7,7 @@ import (
 	"github.com/mlride/mlride/ent"
 	"github.com/mlride/mlride/ent/record"
 	"github.com/mlride/mlride/graph/generated"
+	"github.com/mlride/mlride/graph/scalar"
 	"github.com/mlride/mlride/internal/monitor"
 )
 
@@ -43,11 +44,11 @@ func (r subscription) ContainersStats(ctx context.Context, ids []string) (<-chan
 }
 
 func logLine(l monitor.Line) *generated.LogLine {
-	line := &generated.LogLine{At: l.At, Stream: generated.LogStreamStdout, Text: l.Text}
+	line := &generated.LogLine{At: scalar.Moment(l.At), Stream: generated.LogStreamStdout, Text: l.Text}
 	if l.Stderr {
 		line.Stream = generated.LogStreamStderr
 	}
-	if l.Dropped > 0 {
+	if l.Dropped != 0 {
 		line.Dropped = &l.Dropped
 	}
 	return line

@@ -43,6 +43,8 @@ type Deps struct {
 	Trail Trail
 	// Open lets browsers in on the second origin; nobody comes there when nil.
 	Open http.HandlerFunc
+	// Outputs gives containers' logs as files; there are none when nil.
+	Outputs Outputs
 	// Assets are the files of the front-end.
 	Assets fs.FS
 	Log    *slog.Logger
@@ -92,6 +94,9 @@ func NewHandler(deps Deps) *Handler {
 	mux.Handle("GET /avatars/{name}", avatars(filepath.Join(deps.Config.Data, avatarFolder)))
 	if deps.Open != nil {
 		mux.Handle(gateway.OpenPath, site.asViewer(deps.Open))
+	}
+	if deps.Outputs != nil {
+		mux.Handle("GET /logs/{container}", site.asViewer(logs(deps.Outputs, presenter{deps.Log})))
 	}
 	mux.Handle("/", newPages(deps.Assets))
 

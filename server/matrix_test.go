@@ -112,7 +112,7 @@ func newCastle(t *testing.T) *castle {
 	<-c.house.lifecycle.FirstTry()
 	handler := NewHandler(Deps{
 		Resolver: counting{c.house.resolver, &c.reached}, Accounts: c.house.accounts, Terminals: c.house.terminals, Ready: c.house.ready, Config: config,
-		Trail: c.house.audit, Assets: page, Log: c.house.log,
+		Trail: c.house.audit, Outputs: c.house.monitor, Assets: page, Log: c.house.log,
 	})
 	handler.api.viewers.ping = 50 * time.Millisecond
 	c.rig = &rig{handler: handler, log: log, Server: httptest.NewServer(handler)}

@@ -85,8 +85,8 @@ func Run(ctx context.Context, config Config, version string) error {
 	case <-time.After(firstContact):
 	}
 	handler := NewHandler(Deps{
-		Resolver: house.resolver, Accounts: house.accounts, Terminals: house.terminals, Ready: house.ready,
-		Config: config, Trail: house.audit, Assets: frontend.Assets(), Log: log, Open: house.ports.Open,
+		Resolver: house.resolver, Accounts: house.accounts, Terminals: house.terminals, Ready: house.ready, Config: config,
+		Trail: house.audit, Outputs: house.monitor, Open: house.ports.Open, Assets: frontend.Assets(), Log: log,
 	})
 	_, err = fmt.Fprintf(os.Stdout, "listening on %s\napps on %s\n", config.Address(listener.Addr()), config.AppsAddress(apps.Addr()))
 	if err != nil {

@@ -6861,9 +6861,9 @@ type Subscription {
   containerLogs(
     "Which container."
     id: ID!
-    "How many of the last lines come first, at most 10000."
+    "How many of the last lines come first, at most 10000; not looked at where since is given."
     tail: Int = 100
-    "Only lines after this instant."
+    "All lines after this instant: the at of a line goes on after that line."
     since: Time
   ): LogLine! @access(to: SIGNED_IN)
   "Containers that are made, changed and removed."
@@ -15943,8 +15943,8 @@ func (ec *executionContext) _LogLine_at(ctx context.Context, field graphql.Colle
 			return obj.At, nil
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v time.Time) graphql.Marshaler {
-			return ec.marshalNTime2timeᚐTime(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v scalar.Moment) graphql.Marshaler {
+			return ec.marshalNTime2githubᚗcomᚋmlrideᚋmlrideᚋgraphᚋscalarᚐMoment(ctx, selections, v)
 		},
 		true,
 		true,
@@ -34266,6 +34266,20 @@ func (ec *executionContext) marshalNTerminal2ᚖgithubᚗcomᚋmlrideᚋmlride�
 		return graphql.Null
 	}
 	return ec._Terminal(ctx, sel, v)
+}
+
+func (ec *executionContext) unmarshalNTime2githubᚗcomᚋmlrideᚋmlrideᚋgraphᚋscalarᚐMoment(ctx context.Context, v any) (scalar.Moment, error) {
+	res, err := scalar.UnmarshalMoment(v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalNTime2githubᚗcomᚋmlrideᚋmlrideᚋgraphᚋscalarᚐMoment(ctx context.Context, sel ast.SelectionSet, v scalar.Moment) graphql.Marshaler {
+	_ = sel
+	res := scalar.MarshalMoment(v)
+	if res == graphql.Null {
+		graphql.AddInvalidNullFromMarshaler(ctx, "Time!")
+	}
+	return res
 }
 
 func (ec *executionContext) unmarshalNTime2timeᚐTime(ctx context.Context, v any) (time.Time, error) {

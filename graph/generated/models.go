@@ -601,7 +601,7 @@ type LayerProgress struct {
 // One line of a container's output.
 type LogLine struct {
 	// When the engine received it, with nine digits: given as since, it is the place to go on from.
-	At time.Time `json:"at"`
+	At scalar.Moment `json:"at"`
 	// Which stream; a container with a terminal has only STDOUT.
 	Stream LogStream `json:"stream"`
 	// The text without its line end. Colours (ANSI) are kept; bytes that are not UTF-8 are replaced.

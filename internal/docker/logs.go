@@ -1,29 +1,22 @@
 package docker
 
 import (
-	"bytes"
+	"bufio"
 	"context"
+	"encoding/binary"
 	"errors"
+	"fmt"
 	"io"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/client"
-	"github.com/docker/docker/pkg/stdcopy"
 
 	"github.com/mlride/mlride/internal/engine"
 )
 
-const (
-	// longestLine bounds what is kept of one line.
-	longestLine = 1 << 20
-	cutNote     = " … (cut: the line is longer than 1 MiB)"
-)
-
-// Logs calls line for each line of output in order. The engine counts a line of
-// more than 16 KiB as several, so Tail may give fewer lines than asked for there.
+// Logs calls line for each line of output in order.
 func (e *Engine) Logs(ctx context.Context, id string, opts engine.LogOptions, line func(engine.LogLine) error) error {
 	found, err := e.find(ctx, id)
 	if err != nil {
@@ -32,9 +25,11 @@ func (e *Engine) Logs(ctx context.Context, id string, opts engine.LogOptions, li
 	if _, ran := instant(found.State.StartedAt); !ran {
 		return nil // never ran, never wrote
 	}
-	last := opts.Since
+	last, passed := opts.Since, opts.Since.IsZero()
 	deliver := func(l engine.LogLine) error {
-		if !opts.Since.IsZero() && !l.At.After(opts.Since) { // the engine's bound is inclusive
+		// The engine's bound is inclusive. Only what comes before the first later
+		// line is left out: a clock may have stepped back after it.
+		if passed = passed || l.At.After(opts.Since); !passed {
 			return nil
 		}
 		last = l.At
@@ -52,7 +47,7 @@ func (e *Engine) Logs(ctx context.Context, id string, opts engine.LogOptions, li
 	if last.After(opts.Since) {
 		opts.Tail = -1
 	}
-	opts.Since, opts.Follow = last, false
+	opts.Since, opts.Follow, passed = last, false, false
 	return e.ended(ctx, found.ID, e.readLog(ctx, found, opts, deliver))
 }
 
@@ -65,26 +60,36 @@ func (e *Engine) readLog(ctx context.Context, found container.InspectResponse, o
 	if !opts.Since.IsZero() {
 		ask.Since = opts.Since.Format(time.RFC3339Nano)
 	}
-	return e.stream(ctx, openTimeout, func(ctx context.Context, c *client.Client, opened func()) error {
+	out := &assembler{deliver: deliver, terminal: found.Config.Tty}
+	err := e.stream(ctx, openTimeout, func(ctx context.Context, c *client.Client, opened func()) error {
 		body, err := c.ContainerLogs(ctx, found.ID, ask)
 		if err != nil {
 			return err
 		}
 		opened()
 		defer body.Close()
-		out := &lineWriter{deliver: deliver, terminal: found.Config.Tty}
-		if found.Config.Tty { // a terminal is one raw stream
-			if _, err := io.Copy(out, body); err != nil {
-				return err
-			}
-			return out.flush()
+		if found.Config.Tty {
+			return out.readTerminal(body)
 		}
-		stderr := &lineWriter{deliver: deliver, stderr: true}
-		if _, err := stdcopy.StdCopy(out, stderr, body); err != nil {
-			return err
-		}
-		return errors.Join(out.flush(), stderr.flush())
+		return out.readFrames(body)
 	})
+	if err != nil || !out.holds() || !opts.Follow && !e.settled(ctx, found) {
+		return err
+	}
+	if err := out.rest(); err != nil {
+		return translate(ctx, err)
+	}
+	return nil
+}
+
+// settled says that no run was going on while the log was read, so that a line
+// without its end will never have one.
+func (e *Engine) settled(ctx context.Context, before container.InspectResponse) bool {
+	if before.State.Running {
+		return false
+	}
+	now, err := e.inspect(ctx, before.ID)
+	return err == nil && !now.State.Running && now.State.StartedAt == before.State.StartedAt
 }
 
 // ended makes nothing of an error that only says that the caller has enough, or
@@ -101,60 +106,96 @@ func (e *Engine) ended(ctx context.Context, engineID string, err error) error {
 	return err
 }
 
-// lineWriter puts lines together from what the engine writes: pieces of up to
-// 16 KiB, each with a timestamp before it, and a line end after the last one of
-// a line. The pieces of one line bear the same timestamp, to the nanosecond.
-type lineWriter struct {
-	deliver          func(engine.LogLine) error
-	stderr, terminal bool
-	line             []byte
-	cut              bool
+// The engine's frames: one byte for the stream, three empty ones, and the length
+// of what follows. Each holds one piece of output with its time before it.
+const (
+	frameHeader = 8
+	frameStderr = 2
+	frameError  = 3
+)
+
+// readFrames reads the log of a container without a terminal.
+func (a *assembler) readFrames(from io.Reader) error {
+	r := bufio.NewReaderSize(from, 64<<10)
+	var header [frameHeader]byte
+	var frame []byte
+	for {
+		if _, err := io.ReadFull(r, header[:]); errors.Is(err, io.EOF) {
+			return nil
+		} else if err != nil {
+			return err
+		}
+		size := int(binary.BigEndian.Uint32(header[4:]))
+		kept := min(size, longestFrame)
+		if cap(frame) < kept {
+			frame = make([]byte, kept)
+		}
+		frame = frame[:kept]
+		if _, err := io.ReadFull(r, frame); err != nil {
+			return err
+		}
+		if _, err := r.Discard(size - kept); err != nil {
+			return err
+		}
+		if header[0] == frameError {
+			return fmt.Errorf("the engine broke the log off: %s", frame)
+		}
+		at, text := stamped(frame)
+		ended := len(text) > 0 && text[len(text)-1] == '\n'
+		if ended {
+			text = text[:len(text)-1]
+		}
+		if err := a.piece(header[0] == frameStderr, at, text, ended); err != nil {
+			return err
+		}
+	}
 }
 
-// Write takes what the engine sends next.
-func (w *lineWriter) Write(p []byte) (int, error) {
-	for rest := p; len(rest) > 0; {
-		piece, after, complete := bytes.Cut(rest, []byte{'\n'})
-		if room := longestLine - len(w.line); len(piece) > room {
-			piece, w.cut = piece[:room], true
+// readTerminal reads the log of a container with a terminal, which has no
+// frames: each piece follows the last one at once, with its time before it.
+func (a *assembler) readTerminal(from io.Reader) error {
+	r := bufio.NewReaderSize(from, 64<<10)
+	var line []byte
+	for {
+		part, err := r.ReadSlice('\n')
+		line = append(line, part[:min(len(part), longestFrame-len(line))]...)
+		if errors.Is(err, bufio.ErrBufferFull) {
+			continue
 		}
-		w.line = append(w.line, piece...)
-		rest = after
-		if complete {
-			if err := w.flush(); err != nil {
-				return 0, err
-			}
+		if err != nil && !errors.Is(err, io.EOF) {
+			return err
 		}
+		if err := a.terminalLine(line, err == nil); err != nil {
+			return err
+		}
+		if err != nil {
+			return nil
+		}
+		if cap(line) > 64<<10 {
+			line = nil
+		}
+		line = line[:0]
 	}
-	return len(p), nil
 }
 
-// flush delivers the line that was collected, also one without a line end.
-func (w *lineWriter) flush() error {
-	if len(w.line) == 0 {
-		return nil
+// terminalLine cuts what stands before one line end into the engine's pieces: of
+// pieceSize bytes each, but for the last one of a line and the last one of a run.
+func (a *assembler) terminalLine(line []byte, ended bool) error {
+	if ended && len(line) > 0 && line[len(line)-1] == '\n' {
+		line = line[:len(line)-1]
 	}
-	stamp, text, _ := bytes.Cut(w.line, []byte{' '})
-	prefix := string(stamp) + " "
-	at, err := time.Parse(time.RFC3339Nano, string(stamp))
-	l := engine.LogLine{At: at, Stderr: w.stderr}
-	if err != nil { // the tail of a line whose beginning the engine has rotated away
-		text, prefix = w.line, ""
+	for rest, last := line, (time.Time{}); len(rest) > 0; {
+		at, text := stamped(rest)
+		if at.IsZero() {
+			at = last
+		}
+		last = at
+		n := min(pieceSize, len(text))
+		n = laterStamp(text[:n], at)
+		rest = text[n:]
+		if err := a.piece(false, at, text[:n], ended && len(rest) == 0); err != nil {
+			return err
+		}
 	}
-	l.Text = string(text)
-	if prefix != "" {
-		l.Text = strings.ReplaceAll(l.Text, prefix, "")
-	}
-	if w.terminal {
-		l.Text = strings.TrimSuffix(l.Text, "\r")
-	}
-	l.Text = strings.ToValidUTF8(l.Text, "\uFFFD")
-	if w.cut {
-		l.Text += cutNote
-	}
-	if cap(w.line) > 64<<10 { // do not hold a long line's memory for the stream's life
-		w.line = nil
-	}
-	w.line, w.cut = w.line[:0], false
-	return w.deliver(l)
+	return nil
 }

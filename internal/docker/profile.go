@@ -117,6 +117,7 @@ func profile(spec engine.Spec, opts Options) (*container.Config, *container.Host
 		OomScoreAdj: oomScore,
 		// Who runs again is decided by the reconciler, in one place.
 		RestartPolicy: container.RestartPolicy{Name: container.RestartPolicyDisabled},
+		// The newest file and two full ones: what is let go of is beyond engine.LogHeld.
 		LogConfig: container.LogConfig{
 			Type:   "json-file",
 			Config: map[string]string{"max-size": "10m", "max-file": "3"},

@@ -67,7 +67,9 @@ type Containers interface {
 	List(ctx context.Context) ([]State, error)
 	// Logs calls line for each line of output in order, until the output ends,
 	// ctx ends (nil is returned then), or line returns an error (returned as it
-	// is). With Follow it goes on while the container runs.
+	// is). With Follow it goes on while the container runs. Long lines are whole,
+	// up to a bound, and come once their end is there: that of the line, or of the run
+	// in which nothing ended it.
 	Logs(ctx context.Context, id string, opts LogOptions, line func(LogLine) error) error
 	// LayerSize is what was written in the container outside of its volumes, in bytes.
 	LayerSize(ctx context.Context, id string) (int64, error)
@@ -261,16 +263,25 @@ type Info struct {
 
 // LogOptions choose lines.
 type LogOptions struct {
-	// Tail is how many of the last lines come first; negative means all.
+	// Tail is how many of the last lines come first; negative means all. The engine
+	// may count a long line as several: then fewer come, and the beginning of the
+	// first of a stream may be missing.
 	Tail int
-	// Since leaves out lines at or before this instant, when not zero.
+	// Since leaves out the lines before the first that is later than this instant,
+	// when not zero.
 	Since time.Time
 	// Follow goes on with new lines.
 	Follow bool
 }
 
+// LogHeld is how much of a container's output is kept at least, in bytes as the
+// engine writes them, before the oldest is let go of.
+const LogHeld = 20_000_000
+
 // LogLine is one line of output.
 type LogLine struct {
+	// At is when its beginning was received, to the nanosecond. Times are not
+	// always in order: clocks step back, and a long line comes when it ends.
 	At     time.Time
 	Stderr bool
 	// Text is valid UTF-8 without its line end.

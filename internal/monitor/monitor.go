@@ -6,6 +6,7 @@ import (
 	"context"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/mlride/mlride/ent"
@@ -69,6 +70,8 @@ type Service struct {
 	gpusAt   time.Time
 	life     context.Context // of Run; nil before
 	streams  sync.WaitGroup
+
+	followers atomic.Int64 // of logs
 }
 
 type target struct {

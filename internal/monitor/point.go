@@ -179,7 +179,7 @@ func unpack(data []byte, step int64) ([]point, error) {
 	if len(data) == 0 || data[0] != packedVersion {
 		return nil, fmt.Errorf("%w of version %d", errPacked, packedVersion)
 	}
-	r := reader{rest: data[1:]}
+	r := unpacker{rest: data[1:]}
 	count := r.natural(maxPacked)
 	points := make([]point, 0, count)
 	var p point
@@ -203,23 +203,23 @@ func unpack(data []byte, step int64) ([]point, error) {
 	return points, nil
 }
 
-// reader takes numbers off a packed text. Once wrong, it gives zeros.
-type reader struct {
+// unpacker takes numbers off a packed text. Once wrong, it gives zeros.
+type unpacker struct {
 	rest  []byte
 	wrong bool
 }
 
-func (r *reader) natural(most uint64) uint64 {
+func (r *unpacker) natural(most uint64) uint64 {
 	n, size := binary.Uvarint(r.rest)
 	return take(r, n, size, n <= most)
 }
 
-func (r *reader) integer() int64 {
+func (r *unpacker) integer() int64 {
 	n, size := binary.Varint(r.rest)
 	return take(r, n, size, true)
 }
 
-func take[T int64 | uint64](r *reader, n T, size int, fits bool) T {
+func take[T int64 | uint64](r *unpacker, n T, size int, fits bool) T {
 	if r.wrong || size <= 0 || !fits {
 		r.wrong = true
 		return 0

@@ -54,6 +54,9 @@ func (x *exam) logs() {
 	x.sameTexts(x.read(id, engine.LogOptions{Tail: -1, Since: lines[0].At}), "two", "three")
 	x.sameTexts(x.read(id, engine.LogOptions{Tail: -1, Since: lines[2].At}))
 	x.sameTexts(x.read(id, engine.LogOptions{Tail: -1, Follow: true}), "one", "two", "three") // ends, as it does not run
+	x.sameTexts(x.read(id, engine.LogOptions{Tail: 1, Follow: true}), "three")
+	x.sameTexts(x.read(id, engine.LogOptions{Tail: 100}), "one", "two", "three")
+	x.sameTexts(x.read(id, engine.LogOptions{Tail: -1, Since: lines[1].At.Add(1)}), "three") // to the nanosecond
 
 	enough := errors.New("enough")
 	count := 0

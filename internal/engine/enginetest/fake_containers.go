@@ -306,7 +306,7 @@ func (f *Fake) List(ctx context.Context) (states []engine.State, err error) {
 // Logs reads the log.
 func (f *Fake) Logs(ctx context.Context, id string, opts engine.LogOptions, line func(engine.LogLine) error) error {
 	var b *box
-	next := 0
+	next, passed := 0, opts.Since.IsZero()
 	if err := f.act(ctx, MethodLogs, id, func() (err error) {
 		if b, err = f.own(id); err == nil && opts.Tail >= 0 {
 			next = max(0, len(b.log)-opts.Tail)
@@ -326,7 +326,7 @@ func (f *Fake) Logs(ctx context.Context, id string, opts engine.LogOptions, line
 			if ctx.Err() != nil {
 				return nil
 			}
-			if !opts.Since.IsZero() && !l.At.After(opts.Since) {
+			if passed = passed || l.At.After(opts.Since); !passed {
 				continue
 			}
 			if err := line(l); err != nil {

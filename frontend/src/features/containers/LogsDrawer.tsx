@@ -56,6 +56,7 @@ export function LogsDrawer({ id, name, onClose }: { id: string; name: string; on
     link.click();
     URL.revokeObjectURL(url);
   };
+  const missing = (count: number) => (count < 0 ? t('container.gap') : t('container.dropped', { count }));
   return (
     <Drawer open onClose={onClose} title={t('container.logsOf', { name })} size="large">
       <Flex gap="small" wrap align="center" style={{ marginBottom: 12 }}>
@@ -94,7 +95,7 @@ export function LogsDrawer({ id, name, onClose }: { id: string; name: string; on
         {lines.length === 0 && t('container.noLogs')}
         {shown.map((line, i) => (
           <div key={i} className={line.stream === 'STDERR' ? 'stderr' : undefined}>
-            {line.dropped ? `${t('container.dropped', { count: line.dropped })}\n` : ''}
+            {line.dropped ? `${missing(line.dropped)}\n` : ''}
             {plain(line.text)}
           </div>
         ))}
