@@ -31,7 +31,11 @@ export function inputOf(wish: Wish, minima: Minima): BuildInput {
 export function nameBeside(name: string): string {
   const [, stem = name, number] = /^(.*?)(?: (\d+))?$/su.exec(name) ?? [];
   const end = ` ${String(Number(number ?? 1) + 1)}`;
-  return Array.from(stem).slice(0, 64 - end.length).join('') + end;
+  return (
+    Array.from(stem)
+      .slice(0, 64 - end.length)
+      .join('') + end
+  );
 }
 
 type Built = Pick<Detail, 'reference' | 'status' | 'dockerfile' | 'form' | 'minCpu' | 'minMemory' | 'minGpu'>;
