@@ -99,6 +99,9 @@ test('a rate is that of the last seconds', () => {
   expect(rate.perSecond(1000)).toBe(1000);
   for (let second = 2; second <= 20; second++) rate.add(second * 5000, second * 1000);
   expect(rate.perSecond(20_000)).toBe(5000);
+  // What another subscription tells a little later changes nothing.
+  rate.add(99_000, 20_100);
+  expect(rate.perSecond(20_100)).toBe(5000);
   // Nothing more comes: it falls.
   expect(rate.perSecond(40_000)).toBeLessThan(2000);
   // Another tag, from the beginning.

@@ -2,14 +2,21 @@ type Sample = { at: number; bytes: number };
 
 /** Over how long a rate is taken, and after how long without news there is none, in milliseconds. */
 const span = 5_000;
+/** How late what is told may be, in milliseconds. */
+const late = 2_000;
 
 /** The last seconds of a pull, from which its rate is told. */
 export class Rate {
   private samples: Sample[] = [];
 
   add(bytes: number, at: number) {
-    // Fewer than before: another candidate is pulled, or from the beginning.
-    if (bytes < (this.samples.at(-1)?.bytes ?? 0)) this.samples = [];
+    const last = this.samples.at(-1);
+    if (last && bytes < last.bytes) {
+      // Two subscriptions may tell of one pull, the one a little later than the other.
+      if (at - last.at < late) return;
+      // Another candidate is pulled, or the same from the beginning.
+      this.samples = [];
+    }
     this.samples.push({ at, bytes });
     // One from before the span stays, so that slow news has two ends.
     while (this.samples.length > 2 && (this.samples[1]?.at ?? at) < at - span) this.samples.shift();
