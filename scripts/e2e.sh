@@ -93,6 +93,12 @@ start_registry() {
   proxy=$!
   E2E_REGISTRY=$(await_line "$work/proxy.out" '/./p')
   export E2E_REGISTRY
+  # A catalogue of what is to be had here.
+  scripts/push-image.sh "$E2E_REGISTRY/catalogue/tools:1-slim" 1000
+  printf '[{"name": "Tools", "reference": "%s/catalogue/tools:1-slim", "description": "A shell and its tools.", "minMemory": "64MiB", "port": 8080}]\n' \
+    "$E2E_REGISTRY" >"$work/catalogue.json"
+  export MLRIDE_CATALOGUE=$work/catalogue.json
+  export MLRIDE_IMAGE_CHECK=1m # how soon a new image under an old tag is noticed; there is no sooner
   # One with Jupyter in it, where somebody has made it.
   if engine has mlride-jupyter:test; then
     export E2E_JUPYTER=$E2E_REGISTRY/team/jupyter:test

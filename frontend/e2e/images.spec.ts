@@ -131,7 +131,9 @@ test('D30 a build shows its log, fails at a step that it names, and is mended', 
   await expect(page.getByRole('heading', { name: 'Build an image', level: 1 })).toBeVisible();
   await page.getByLabel('Name of the image').fill('my tools 工具');
   await page.getByText('Own Dockerfile').click();
-  await page.getByRole('textbox', { name: 'Dockerfile' }).fill(`FROM ${base}\nRUN for i in 1 2 3; do echo line $i of it; done\nRUN echo now it ends && exit 3\n`);
+  await page
+    .getByRole('textbox', { name: 'Dockerfile' })
+    .fill(`FROM ${base}\nRUN for i in 1 2 3; do echo line $i of it; done\nRUN echo now it ends && exit 3\n`);
   await page.getByRole('button', { name: 'Build', exact: true }).click();
   await expect(page.getByRole('heading', { name: 'my tools 工具', level: 1 })).toBeVisible();
   const log = page.getByRole('region', { name: /^Logs of/ });
@@ -262,6 +264,53 @@ test('an image is shared by name, used, kept from deletion while it is, and save
   await expect(page.getByRole('button', { name: 'Create container' })).toBeVisible(patience);
   await expect(page.getByText('saved from a container')).toBeVisible();
   await screen(page, '71-saved');
+  await removeContainer(page, box);
+});
+
+test('a well-known image comes with one click, and is then said to be there', async ({ page }) => {
+  test.setTimeout(240_000);
+  await register(page, person());
+  await openImages(page);
+  const card = page.locator('.entry', { has: page.getByRole('heading', { name: /^Tools/ }) });
+  await expect(card).toContainText('A shell and its tools.');
+  await expect(card).toContainText('port 8080');
+  await card.getByRole('button', { name: 'Pull: Tools' }).click();
+  await expect(card.getByText('there already')).toBeVisible(patience);
+  await expect(rowOf(page, 'catalogue/tools:1-slim')).toContainText('Ready');
+  await card.getByRole('button', { name: 'Create container: Tools' }).click();
+  const create = page.getByRole('dialog', { name: 'New container' });
+  await expect(create).toContainText('catalogue/tools:1-slim');
+  await create.getByRole('button', { name: 'Cancel' }).click();
+});
+
+test('what the registry has anew is told, and taken with one click that names what keeps the old', async ({ page }) => {
+  test.setTimeout(480_000);
+  const name = `team/${fresh()}`;
+  const reference = await push(`${name}:1.0-slim`);
+  await register(page, person());
+  await openImages(page);
+  await pullToTheEnd(page, reference);
+  await rowOf(page, name)
+    .getByRole('button', { name: /^Create container/ })
+    .click();
+  const create = page.getByRole('dialog', { name: 'New container' });
+  const box = await create.getByLabel('Name').inputValue();
+  await create.getByRole('button', { name: 'Create' }).click();
+  await expect(create).toBeHidden();
+  await expect(rowOf(page, box)).toContainText('Running', patience);
+  await push(`${name}:1.0-slim`);
+  await openImages(page);
+  // The server looks once a minute here.
+  await expect(rowOf(page, name)).toContainText('update available', { timeout: 240_000 });
+  await screen(page, '73-update-available');
+  await expectAccessible(page);
+  await rowOf(page, name)
+    .getByRole('button', { name: /^Update/ })
+    .click();
+  const told = page.getByRole('alert').filter({ hasText: /keep the old content/ });
+  await expect(told.getByRole('link', { name: box })).toBeVisible();
+  await expect(rowOf(page, name)).not.toContainText('update available', patience);
+  await expect(rowOf(page, name)).toContainText('Ready', patience);
   await removeContainer(page, box);
 });
 

@@ -107,7 +107,11 @@ function BuildForm({ wish: first, minima, replaces, bases, presets }: Props) {
     // What came to nothing gives its name to what is tried in its place.
     if (error && replaces && problemIn(error).code === 'CONFLICT' && input.name === first.name) {
       await remove({ id: replaces });
-      ({ data, error } = await build({ input }));
+      // It goes a moment later, and its name with it.
+      for (let tries = 0; tries < 20 && error && problemIn(error).code === 'CONFLICT'; tries++) {
+        await new Promise((done) => setTimeout(done, 250));
+        ({ data, error } = await build({ input }));
+      }
     }
     if (error) setProblem(problemIn(error));
     else if (data) void navigate(`/images/${data.buildImage.image.id}`);

@@ -1,17 +1,20 @@
 /** At most as many of each kind: the server takes no more. */
 export const mostPackages = 100;
 
-const name = '[A-Za-z0-9](?:[A-Za-z0-9._-]{0,62}[A-Za-z0-9])?';
-const specifier = '(?:===|==|~=|!=|<=|>=|<|>)[A-Za-z0-9][A-Za-z0-9.*+!_-]{0,63}';
-const python = new RegExp(`^${name}(?:\\[${name}(?:,${name})*\\])?(?:${specifier}(?:,${specifier})*)?$`);
+// The same as the server's: see internal/image/form.go.
+const name = '[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?';
+const version = '(?:===|~=|==|!=|<=|>=|<|>)[A-Za-z0-9](?:[A-Za-z0-9._+!-]*[A-Za-z0-9])?(?:\\.\\*)?';
+const python = new RegExp(`^${name}(?:\\[${name}(?:,${name})*\\])?(?:${version}(?:,${version})*)?$`);
 const system = /^[a-z0-9][a-z0-9+.-]+(?:=[A-Za-z0-9.+:~-]+)?$/;
+/** At most as many bytes each. */
+const longest = 200;
 
 export type Kind = 'python' | 'system';
 
 /** One package as it is sent: without the spaces that pip lets stand around operators. Undefined for what is none. */
 export function packageOf(text: string, kind: Kind): string | undefined {
   const whole = kind === 'python' ? text.replace(/\s*(===|==|~=|!=|<=|>=|<|>|,|\[|\])\s*/g, '$1').trim() : text.trim();
-  return (kind === 'python' ? python : system).test(whole) ? whole : undefined;
+  return whole.length <= longest && (kind === 'python' ? python : system).test(whole) ? whole : undefined;
 }
 
 export type Why = 'option' | 'address' | 'marker' | 'form';

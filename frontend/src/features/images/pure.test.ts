@@ -12,6 +12,7 @@ test.each([
   ['uvicorn [standard] ~= 0.30', 'uvicorn[standard]~=0.30'],
   ['torch==2.4.0+cpu', 'torch==2.4.0+cpu'],
   ['x', 'x'],
+  ['django==5.*', 'django==5.*'],
 ])('P12 a Python package: %s', (text, sent) => {
   expect(packageOf(text, 'python')).toBe(sent);
 });
