@@ -99,8 +99,8 @@ start_registry() {
     "$E2E_REGISTRY" >"$work/catalogue.json"
   export MLRIDE_CATALOGUE=$work/catalogue.json
   export MLRIDE_IMAGE_CHECK=1m # how soon a new image under an old tag is noticed; there is no sooner
-  # One with Jupyter in it, where somebody has made it.
-  if engine has mlride-jupyter:test; then
+  # One with Jupyter in it, where somebody has made it; it is large, so only for those who want it.
+  if [[ ${E2E_ONLY:-live} == live* ]] && engine has mlride-jupyter:test; then
     export E2E_JUPYTER=$E2E_REGISTRY/team/jupyter:test
     engine tag mlride-jupyter:test "$E2E_JUPYTER"
     engine push "$E2E_JUPYTER"
