@@ -5,6 +5,9 @@
 //   node scripts/engine-api.mjs has IMAGE                   is the image there?
 //   node scripts/engine-api.mjs pull IMAGE SECONDS          pull it, at most so long
 //   node scripts/engine-api.mjs tag IMAGE NAME              give it one more name
+//   node scripts/engine-api.mjs push IMAGE                  put it into the registry that it names
+//   node scripts/engine-api.mjs remove IMAGE                take the name away, and the image with its last one
+//   node scripts/engine-api.mjs forget REGISTRY             remove what came from a registry, host:port
 //   node scripts/engine-api.mjs import NAME FILE CHANGE...  make an image of a tar file
 //   node scripts/engine-api.mjs containers INSTANCE         print the names of an instance's containers
 //   node scripts/engine-api.mjs clean INSTANCE              remove all that an instance made
@@ -37,12 +40,12 @@ function target() {
 }
 
 /** Sends one request; resolves with the response once its head is there. */
-function send(method, path, { query = {}, body, signal, silence = SILENCE_MS } = {}) {
+function send(method, path, { query = {}, headers = {}, body, signal, silence = SILENCE_MS } = {}) {
   const { via, ...where } = target();
   const search = new URLSearchParams();
   for (const [name, value] of Object.entries(query)) for (const one of [value].flat()) search.append(name, one);
   return new Promise((resolve, reject) => {
-    const request = via.request({ ...where, method, path: `${path}?${search}`, signal, headers: { Host: 'engine' } }, resolve);
+    const request = via.request({ ...where, method, path: `${path}?${search}`, signal, headers: { Host: 'engine', ...headers } }, resolve);
     request.setTimeout(silence, () => request.destroy(new Error(`the engine was silent for ${silence / 1000} s`)));
     request.on('error', reject);
     if (body) body.on('error', (error) => request.destroy(error)).pipe(request);
@@ -112,6 +115,24 @@ const commands = {
   },
   async tag(image, name) {
     await call('POST', `/images/${image}/tag`, { query: split(name) });
+  },
+  async push(image) {
+    const { repo, tag } = split(image);
+    // The engine wants the header also where nobody has to sign in: this is {}.
+    await progress(`/images/${repo}/push`, { query: { tag }, headers: { 'X-Registry-Auth': 'e30=' } });
+  },
+  async remove(image) {
+    await call('DELETE', `/images/${image}`, { accept: [404] });
+  },
+  async forget(registry) {
+    if (!registry) throw new Error('forget takes host:port of a registry');
+    const from = (name) => name.startsWith(`${registry}/`);
+    for (const { Id, RepoTags, RepoDigests } of await call('GET', '/images/json')) {
+      const tags = (RepoTags ?? []).filter(from);
+      // Without a name it is only known by where it came from.
+      const names = tags.length > 0 ? tags : (RepoDigests ?? []).some(from) && !(RepoTags ?? []).length ? [Id] : [];
+      for (const name of names) await call('DELETE', `/images/${name}`, { accept: [404, 409] });
+    }
   },
   async import(name, file, ...changes) {
     await progress('/images/create', { query: { fromSrc: '-', ...split(name), changes }, body: createReadStream(file) });

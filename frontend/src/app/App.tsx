@@ -17,6 +17,8 @@ import { viewerDocument } from './viewer';
 const ContainersPage = lazy(() => again(() => import('@/features/containers/ContainersPage')));
 const ContainerPage = lazy(() => again(() => import('@/features/containers/ContainerPage')));
 const ImagesPage = lazy(() => again(() => import('@/features/images/ImagesPage')));
+const ImagePage = lazy(() => again(() => import('@/features/images/ImagePage')));
+const BuildPage = lazy(() => again(() => import('@/features/images/BuildPage')));
 const VolumesPage = lazy(() => again(() => import('@/features/volumes/VolumesPage')));
 const AuditPage = lazy(() => again(() => import('@/features/audit/AuditPage')));
 const ProfilePage = lazy(() => again(() => import('@/features/account/ProfilePage')));
@@ -76,6 +78,8 @@ export default function App() {
                   <Route path="/containers/:id" element={<ContainerPage />} />
                   <Route path="/volumes" element={<VolumesPage />} />
                   <Route path="/images" element={<ImagesPage />} />
+                  <Route path="/images/build" element={<BuildPage />} />
+                  <Route path="/images/:id" element={<ImagePage />} />
                   <Route path="/audit" element={<AuditPage />} />
                   <Route path="/profile" element={<ProfilePage />} />
                   <Route

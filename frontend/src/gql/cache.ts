@@ -201,6 +201,15 @@ export function cache({ reload, overtake }: Pick<Refetching, 'reload' | 'overtak
         pullImage() {
           later('images');
         },
+        buildImage() {
+          later('images');
+        },
+        commitContainer() {
+          later('images');
+        },
+        pruneImages(_result, args) {
+          if (args['dryRun'] !== true) later('images');
+        },
         createVolume() {
           later('volumes');
         },

@@ -4,6 +4,7 @@ import type { ReactNode } from 'react';
 import { useTranslation } from 'react-i18next';
 import { useMutation } from 'urql';
 import { AskForMore } from '@/components/AskForMore';
+import { SaveImage } from '@/components/SaveImage';
 import { problemIn } from '@/lib/errors';
 import { pauseDocument, removeDocument, restartDocument, type Row, startDocument, stopDocument, unpauseDocument } from './documents';
 import { Losses } from './Losses';
@@ -11,6 +12,7 @@ import { useWait } from './useWait';
 
 const startable = ['CREATED', 'EXITED', 'FAILED', 'LOST', 'STOPPING'];
 const stoppable = ['PENDING', 'STARTING', 'RUNNING', 'PAUSED'];
+const savable = ['RUNNING', 'PAUSED', 'EXITED'];
 
 /** What can be done with a container in its state. */
 export function Actions({
@@ -77,6 +79,7 @@ export function Actions({
       {status === 'RUNNING' && button(t('container.pause'), <PauseOutlined aria-hidden />, () => void pause({ id }).then(tell))}
       {status === 'PAUSED' && button(t('container.unpause'), <CaretRightOutlined aria-hidden />, () => void unpause({ id }).then(tell))}
       {button(t('container.logs'), <FileTextOutlined aria-hidden />, onLogs)}
+      {savable.includes(status) && <SaveImage id={id} name={name} />}
       {status !== 'REMOVING' && button(t('container.remove'), <DeleteOutlined aria-hidden />, confirmRemoval, true)}
     </Space.Compact>
   );

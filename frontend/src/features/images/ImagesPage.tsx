@@ -1,178 +1,160 @@
-import { CloudDownloadOutlined } from '@ant-design/icons';
-import { App, Button, Card, Empty, Progress, Skeleton, Space, Table, Tag, Typography } from 'antd';
+import { BuildOutlined, ClearOutlined, CloudDownloadOutlined } from '@ant-design/icons';
+import { App, Button, Empty, Flex, Skeleton, Tag } from 'antd';
 import { useState } from 'react';
 import { useTranslation } from 'react-i18next';
-import { useNavigate } from 'react-router';
+import { Link, useNavigate } from 'react-router';
 import { useMutation, useQuery, useSubscription } from 'urql';
+import { Ago } from '@/components/Ago';
 import { Heading } from '@/components/Heading';
 import { Pages } from '@/components/Pages';
 import { Problems } from '@/components/Problems';
-import { StatusTag } from '@/components/StatusTag';
+import { type Column, Rows } from '@/components/Rows';
+import { usePause } from '@/components/usePause';
 import { problemIn } from '@/lib/errors';
 import { bytes, shortReference } from '@/lib/format';
-import { cancelDocument, catalogueDocument, changedDocument, deleteDocument, listDocument, pullDocument, type Row } from './documents';
+import { Catalogue } from './Catalogue';
+import { DeleteDialog } from './DeleteDialog';
+import { changedDocument, type Entry, listDocument, pullDocument, type Row } from './documents';
+import { askedFor, everything, Filters, type Sought } from './Filters';
+import { PruneDialog } from './PruneDialog';
 import { PullDialog } from './PullDialog';
+import { State } from './State';
+import { cameToNothing, underWay } from './states';
+import { useDeeds } from './useDeeds';
+import { note } from './useImage';
 
+/** The images, live; where they come from; and the catalogue. */
 export default function ImagesPage() {
-  const { t, i18n } = useTranslation();
+  const { t } = useTranslation();
   const navigate = useNavigate();
-  const { message, modal } = App.useApp();
+  const { message } = App.useApp();
   const [after, setAfter] = useState<(string | null)[]>([null]);
-  const [{ data, error, fetching }] = useQuery({
+  const [sought, setSought] = useState<Sought>(everything);
+  const text = usePause(sought.text);
+  const { where, orderBy } = askedFor({ ...sought, text });
+  const [{ data, error, fetching }, ask] = useQuery({
     query: listDocument,
-    variables: { after: after.at(-1) ?? null },
+    variables: { after: after.at(-1) ?? null, where: where ?? null, orderBy: orderBy ?? null },
     requestPolicy: 'cache-and-network',
   });
-  const [{ data: known }] = useQuery({ query: catalogueDocument });
-  useSubscription({ query: changedDocument, variables: { all: data?.viewer?.role === 'ADMIN' }, pause: !data });
-  const [pulling, setPulling] = useState(false);
-  const [asked, setAsked] = useState<ReadonlySet<string>>(new Set());
-  const [, pull] = useMutation(pullDocument);
-  const [, cancel] = useMutation(cancelDocument);
-  const [, remove] = useMutation(deleteDocument);
-  const rows = data?.images.edges.map(({ node }) => node) ?? [];
   const viewer = data?.viewer;
-  const tell = ({ error: wrong }: { error?: Parameters<typeof problemIn>[0] | undefined }) => {
+  const administers = viewer?.role === 'ADMIN';
+  const all = data?.images.edges.map(({ node }) => node) ?? [];
+  // One that has left the state that is asked for is gone from the list at once.
+  const rows = sought.status.length > 0 ? all.filter(({ status }) => sought.status.includes(status)) : all;
+  const [strangers, setStrangers] = useState<ReadonlySet<string>>(new Set());
+  useSubscription({ query: changedDocument, variables: { all: administers }, pause: !data }, (_, change) => {
+    const { kind, image } = change.imageChanged;
+    if (!image) return change;
+    note(image);
+    // It was shared just now, or has come into the state that is asked for: its place only the server says. Once for
+    // each state, as a pull that is not in the list tells of itself ten times a second.
+    const stranger = `${image.id} ${image.status}`;
+    if (kind === 'UPDATED' && !all.some(({ id }) => id === image.id) && !strangers.has(stranger)) {
+      setStrangers((before) => new Set(before).add(stranger));
+      ask({ requestPolicy: 'network-only' });
+    }
+    return change;
+  });
+  const [pulling, setPulling] = useState(false);
+  const [pruning, setPruning] = useState(false);
+  const [deleting, setDeleting] = useState<Row>();
+  const [, pull] = useMutation(pullDocument);
+  const { giveUp, renew } = useDeeds();
+  const mayChange = (row: Row) => administers || (row.owner !== null && row.owner.id === viewer?.id);
+  const use = (id: string) => void navigate(`/containers?create&image=${id}`);
+  const pullEntry = async ({ reference, minMemory }: Entry) => {
+    const { error: wrong } = await pull({ input: { reference, minMemory } });
     if (wrong) void message.error(problemIn(wrong).message, 8);
+    else window.scrollTo({ top: 0 }); // where its progress is shown
   };
-  const mayChange = (row: Row) => viewer?.role === 'ADMIN' || (row.owner !== null && row.owner.id === viewer?.id);
-  const pullEntry = async ({ reference, minMemory }: { reference: string; minMemory: number }) => {
-    setAsked((before) => new Set(before).add(reference));
-    tell(await pull({ input: { reference, minMemory } }));
-    setAsked((before) => new Set([...before].filter((other) => other !== reference)));
-    window.scrollTo({ top: 0 }); // where its progress is shown
+  const openPull = () => {
+    setPulling(true);
   };
-  const confirmDelete = (row: Row) => {
-    modal.confirm({
-      title: t('image.deleteTitle', { reference: row.reference }),
-      content: t('image.deleteText'),
-      okText: t('image.delete'),
-      okButtonProps: { danger: true },
-      cancelText: t('app.cancel'),
-      onOk: async () => {
-        tell(await remove({ id: row.id }));
-      },
-    });
-  };
-  const reference = (row: Row) => (
-    <>
-      <span title={row.reference}>{shortReference(row.reference)}</span>
-      {row.owner && row.owner.id !== viewer?.id && <div className="soft">{row.owner.username}</div>}
-    </>
-  );
-  const state = (row: Row) => (
-    <Space orientation="vertical" size={0}>
-      <span>
-        <StatusTag status={row.status} />
-        {row.usedFallback && <Tag>{t('image.regular')}</Tag>}
-      </span>
-      {row.progress && (
-        <span style={{ display: 'block', width: 220 }}>
-          <Progress aria-label={row.reference} percent={Math.round(row.progress.percent ?? 0)} size="small" />
-          <span className="number">
-            {bytes(row.progress.currentBytes, i18n.language)}
-            {row.progress.totalBytes !== null && ` / ${bytes(row.progress.totalBytes, i18n.language)}`}
-          </span>
-        </span>
-      )}
-      {row.statusMessage && (
-        <Typography.Paragraph type="secondary" style={{ margin: 0, maxWidth: 360 }}>
-          {row.statusMessage}
-        </Typography.Paragraph>
-      )}
-    </Space>
-  );
+  const build = () => void navigate('/images/build');
   return (
     <>
       <Heading title={t('app.images')}>
-        <Button
-          type="primary"
-          icon={<CloudDownloadOutlined aria-hidden />}
-          onClick={() => {
-            setPulling(true);
-          }}
-        >
+        {administers && (
+          <Button
+            icon={<ClearOutlined aria-hidden />}
+            onClick={() => {
+              setPruning(true);
+            }}
+          >
+            {t('prune.open')}
+          </Button>
+        )}
+        <Button icon={<BuildOutlined aria-hidden />} onClick={build}>
+          {t('image.build')}
+        </Button>
+        <Button type="primary" icon={<CloudDownloadOutlined aria-hidden />} onClick={openPull}>
           {t('image.pull')}
         </Button>
       </Heading>
+      <Filters
+        sought={sought}
+        onSeek={(next) => {
+          setSought(next);
+          setAfter([null]);
+        }}
+      />
       <Problems error={error} />
       {!data && fetching && <Skeleton active />}
-      {data && rows.length === 0 && <Empty image={Empty.PRESENTED_IMAGE_SIMPLE} description={t('image.none')} />}
+      {data && rows.length === 0 && where && <Empty image={Empty.PRESENTED_IMAGE_SIMPLE} description={t('image.noMatch')} />}
+      {data && rows.length === 0 && !where && (
+        <Empty className="nothing" image={Empty.PRESENTED_IMAGE_SIMPLE} description={t('image.none')}>
+          <Flex gap="small" justify="center" wrap>
+            <Button type="primary" size="large" onClick={openPull}>
+              {t('image.pullFirst')}
+            </Button>
+            <Button size="large" onClick={build}>
+              {t('image.buildFirst')}
+            </Button>
+            <Button size="large" href="#catalogue">
+              {t('image.seeCatalogue')}
+            </Button>
+          </Flex>
+        </Empty>
+      )}
       {rows.length > 0 && (
-        <Table<Row>
-          className="wide"
-          rowKey="id"
-          dataSource={rows}
-          pagination={false}
-          columns={[
-            { title: t('image.reference'), render: (_, row) => reference(row) },
-            { title: t('image.state'), render: (_, row) => state(row) },
-            {
-              title: t('image.size'),
-              render: (_, row) => (row.size === null ? '–' : <span className="number">{bytes(row.size, i18n.language)}</span>),
-            },
-            { title: t('image.seenBy'), render: (_, row) => t(`visibility.${row.visibility}`) },
-            {
-              title: t('container.actions'),
-              render: (_, row) => (
-                <Space wrap>
-                  {row.status === 'READY' && (
-                    <Button
-                      aria-label={`${t('image.use')}: ${shortReference(row.reference)}`}
-                      onClick={() => void navigate(`/containers?create&image=${row.id}`)}
-                    >
-                      {t('image.use')}
-                    </Button>
-                  )}
-                  {mayChange(row) && (row.status === 'PENDING' || row.status === 'PULLING') && (
-                    <Button onClick={() => void cancel({ id: row.id }).then(tell)}>{t('app.cancel')}</Button>
-                  )}
-                  {mayChange(row) && (row.status === 'FAILED' || row.status === 'CANCELLED') && row.owner && (
-                    <Button onClick={() => void pull({ input: { reference: row.requestedReference } }).then(tell)}>
-                      {t('image.again')}
-                    </Button>
-                  )}
-                  {mayChange(row) && row.status !== 'DELETING' && (
-                    <Button
-                      danger
-                      aria-label={`${t('image.delete')}: ${row.reference}`}
-                      onClick={() => {
-                        confirmDelete(row);
-                      }}
-                    >
-                      {t('image.delete')}
-                    </Button>
-                  )}
-                </Space>
-              ),
-            },
-          ]}
+        <List
+          rows={rows}
+          viewerId={viewer?.id}
+          actions={(row) => (
+            <Flex gap="small" wrap>
+              {row.status === 'READY' && (
+                <Named
+                  what={t('image.use')}
+                  row={row}
+                  onClick={() => {
+                    use(row.id);
+                  }}
+                />
+              )}
+              {mayChange(row) && row.status === 'READY' && row.updateAvailable && (
+                <Named what={t('image.refresh')} row={row} onClick={() => void renew(row)} />
+              )}
+              {mayChange(row) && underWay(row.status) && <Named what={t('app.cancel')} row={row} onClick={() => void giveUp(row)} />}
+              {mayChange(row) && cameToNothing(row.status) && row.source !== 'COMMIT' && (
+                <Named what={row.source === 'PULL' ? t('image.again') : t('image.buildAgain')} row={row} onClick={() => void renew(row)} />
+              )}
+              {mayChange(row) && row.status !== 'DELETING' && (
+                <Named
+                  what={t('image.delete')}
+                  row={row}
+                  danger
+                  onClick={() => {
+                    setDeleting(row);
+                  }}
+                />
+              )}
+            </Flex>
+          )}
         />
       )}
       <Pages starts={after} info={data?.images.pageInfo} onTurn={setAfter} />
-      <Typography.Title level={2} style={{ fontSize: 18 }}>
-        {t('image.catalogue')}
-      </Typography.Title>
-      <div className="cards">
-        {known?.imageCatalogue.map((entry) => (
-          <Card key={entry.reference} size="small" className="entry">
-            <h3>{entry.name}</h3>
-            <p>{entry.description}</p>
-            <p className="soft">
-              <code>{entry.reference}</code>
-              <br />
-              {t('image.needs', { amount: bytes(entry.minMemory, i18n.language) })}
-            </p>
-            <Button
-              aria-label={`${t('image.pull')}: ${entry.name}`}
-              loading={asked.has(entry.reference)}
-              onClick={() => void pullEntry(entry)}
-            >
-              {t('image.pull')}
-            </Button>
-          </Card>
-        ))}
-      </div>
+      <Catalogue rows={all} onPull={pullEntry} onUse={use} />
       {pulling && (
         <PullDialog
           onClose={() => {
@@ -180,6 +162,72 @@ export default function ImagesPage() {
           }}
         />
       )}
+      {pruning && (
+        <PruneDialog
+          onClose={() => {
+            setPruning(false);
+            ask({ requestPolicy: 'network-only' });
+          }}
+        />
+      )}
+      {deleting && (
+        <DeleteDialog
+          image={deleting}
+          onClose={() => {
+            setDeleting(undefined);
+          }}
+        />
+      )}
     </>
+  );
+}
+
+/** A button that says to which image it belongs. */
+function Named({ what, row, danger = false, onClick }: { what: string; row: Row; danger?: boolean; onClick: () => void }) {
+  return (
+    <Button danger={danger} aria-label={`${what}: ${shortReference(row.reference)}`} onClick={onClick}>
+      {what}
+    </Button>
+  );
+}
+
+function List({ rows, viewerId, actions }: { rows: Row[]; viewerId: string | undefined; actions: (row: Row) => React.ReactNode }) {
+  const { t, i18n } = useTranslation();
+  const columns: Column<Row>[] = [
+    { key: 'state', title: t('image.state'), of: (row) => <State row={row} /> },
+    { key: 'source', title: t('image.source'), of: (row) => t(`source.${row.source}`) },
+    {
+      key: 'size',
+      title: t('image.size'),
+      of: ({ size }) => (size === null ? '–' : <span className="number">{bytes(size, i18n.language)}</span>),
+    },
+    {
+      key: 'seen',
+      title: t('image.seenBy'),
+      of: ({ visibility }) => (
+        <Tag color={visibility === 'PUBLIC' ? 'processing' : 'default'} style={{ marginInlineEnd: 0 }}>
+          {t(`visibility.${visibility}`)}
+        </Tag>
+      ),
+    },
+    { key: 'created', title: t('container.created'), of: ({ createdAt }) => <Ago time={createdAt} /> },
+  ];
+  return (
+    <Rows<Row>
+      rows={rows}
+      name={{
+        title: t('image.reference'),
+        of: (row) => (
+          <>
+            <Link className="inline" to={`/images/${row.id}`} title={row.reference} style={{ overflowWrap: 'anywhere' }}>
+              {shortReference(row.reference)}
+            </Link>
+            {row.owner && row.owner.id !== viewerId && <div className="soft">{t('image.of', { owner: row.owner.username })}</div>}
+          </>
+        ),
+      }}
+      columns={columns}
+      actions={actions}
+    />
   );
 }

@@ -1,4 +1,4 @@
-import { graphql, type ResultOf } from '@/gql/tada';
+import { graphql, type ResultOf, type VariablesOf } from '@/gql/tada';
 
 export const rowFragment = graphql(`
   fragment ImageRow on Image {
@@ -6,11 +6,15 @@ export const rowFragment = graphql(`
     reference
     requestedReference
     usedFallback
+    updateAvailable
     size
+    source
     status
     statusMessage
     visibility
+    minMemory
     createdAt
+    queuePosition
     owner {
       id
       username
@@ -19,6 +23,8 @@ export const rowFragment = graphql(`
       currentBytes
       totalBytes
       percent
+      step
+      steps
       layers {
         id
         state
@@ -29,10 +35,44 @@ export const rowFragment = graphql(`
   }
 `);
 
+const detailFragment = graphql(
+  `
+    fragment ImageDetail on Image {
+      ...ImageRow
+      digest
+      minCpu
+      minGpu
+      lastUsedAt
+      sharedWith {
+        id
+        username
+      }
+      dockerfile
+      form {
+        base
+        preset
+        packages
+        systemPackages
+      }
+      layers {
+        command
+        size
+        createdAt
+      }
+      containers {
+        id
+        name
+        status
+      }
+    }
+  `,
+  [rowFragment],
+);
+
 export const listDocument = graphql(
   `
-    query Images($after: Cursor) {
-      images(first: 50, after: $after) {
+    query Images($after: Cursor, $where: ImageFilter, $orderBy: ImageOrder) {
+      images(first: 50, after: $after, where: $where, orderBy: $orderBy) {
         edges {
           cursor
           node {
@@ -68,6 +108,50 @@ export const changedDocument = graphql(
   [rowFragment],
 );
 
+export const oneDocument = graphql(
+  `
+    query Image($id: ID!) {
+      node(id: $id) {
+        __typename
+        id
+        ... on Image {
+          ...ImageDetail
+        }
+      }
+      viewer {
+        id
+        role
+      }
+    }
+  `,
+  [detailFragment],
+);
+
+export const oneChangedDocument = graphql(
+  `
+    subscription ImageChanged($id: ID!) {
+      imageChanged(id: $id) {
+        kind
+        id
+        image {
+          ...ImageRow
+        }
+      }
+    }
+  `,
+  [rowFragment],
+);
+
+export const logDocument = graphql(`
+  subscription ImageLog($id: ID!, $after: Int) {
+    imageLog(id: $id, after: $after) {
+      number
+      text
+      at
+    }
+  }
+`);
+
 export const catalogueDocument = graphql(`
   query Catalogue {
     imageCatalogue {
@@ -77,6 +161,35 @@ export const catalogueDocument = graphql(`
       minMemory
       port
     }
+  }
+`);
+
+export const choicesDocument = graphql(`
+  query BuildChoices {
+    imageBases {
+      name
+      title
+      description
+      reference
+      size
+      compilers
+    }
+    imagePresets {
+      name
+      title
+      description
+      packages
+      systemPackages
+      minMemory
+      port
+      large
+    }
+  }
+`);
+
+export const previewDocument = graphql(`
+  query PreviewDockerfile($input: BuildImageInput!) {
+    previewDockerfile(input: $input)
   }
 `);
 
@@ -91,6 +204,50 @@ export const pullDocument = graphql(
     }
   `,
   [rowFragment],
+);
+
+export const buildDocument = graphql(
+  `
+    mutation BuildImage($input: BuildImageInput!) {
+      buildImage(input: $input) {
+        image {
+          ...ImageRow
+        }
+      }
+    }
+  `,
+  [rowFragment],
+);
+
+export const refreshDocument = graphql(
+  `
+    mutation RefreshImage($id: ID!) {
+      refreshImage(id: $id) {
+        image {
+          ...ImageRow
+          containers {
+            id
+            name
+            status
+          }
+        }
+      }
+    }
+  `,
+  [rowFragment],
+);
+
+export const updateDocument = graphql(
+  `
+    mutation UpdateImage($id: ID!, $input: UpdateImageInput!) {
+      updateImage(id: $id, input: $input) {
+        image {
+          ...ImageDetail
+        }
+      }
+    }
+  `,
+  [detailFragment],
 );
 
 export const cancelDocument = graphql(`
@@ -116,4 +273,31 @@ export const deleteDocument = graphql(`
   }
 `);
 
+export const pruneDocument = graphql(`
+  mutation PruneImages($dryRun: Boolean!) {
+    pruneImages(dryRun: $dryRun) {
+      images {
+        id
+        reference
+        status
+        size
+        lastUsedAt
+        owner {
+          id
+          username
+        }
+      }
+      untagged
+      bytes
+    }
+  }
+`);
+
 export type Row = ResultOf<typeof rowFragment>;
+export type Detail = ResultOf<typeof detailFragment>;
+export type BuildInput = VariablesOf<typeof buildDocument>['input'];
+export type ListVariables = VariablesOf<typeof listDocument>;
+export type Base = ResultOf<typeof choicesDocument>['imageBases'][number];
+export type Preset = ResultOf<typeof choicesDocument>['imagePresets'][number];
+export type Entry = ResultOf<typeof catalogueDocument>['imageCatalogue'][number];
+export type Pruned = ResultOf<typeof pruneDocument>['pruneImages'];
