@@ -4,13 +4,14 @@ import { useTranslation } from 'react-i18next';
 import { Link } from 'react-router';
 import { useMutation } from 'urql';
 import { problemIn } from '@/lib/errors';
+import { startable } from '../Actions';
 import { type Detail, openJupyterDocument } from '../documents';
 
 /**
  * Opens Jupyter in a window of its own. The window is opened within the click, or browsers take it for one that nobody
  * asked for; it goes to Jupyter when that runs.
  */
-export function useJupyter({ id, name }: Pick<Detail, 'id' | 'name'>, start: () => void) {
+export function useJupyter({ id, name, status }: Pick<Detail, 'id' | 'name' | 'status'>, start: () => void) {
   const { t } = useTranslation();
   const { modal } = App.useApp();
   const [, open] = useMutation(openJupyterDocument);
@@ -36,7 +37,7 @@ export function useJupyter({ id, name }: Pick<Detail, 'id' | 'name'>, start: () 
         ),
         okText: t('app.close'),
       });
-    } else if (problem.code === 'INVALID_STATE')
+    } else if (problem.code === 'INVALID_STATE' && startable.includes(status))
       modal.confirm({
         title: t('jupyter.stopped', { name }),
         okText: t('container.start'),

@@ -5,6 +5,7 @@ export type Ending =
   | 'stopped' // the container does not run
   | 'noShell' // its image has none
   | 'tooMany' // one has too many open
+  | 'full' // no process more can begin in the container
   | 'refused'; // not allowed
 
 export type State =
