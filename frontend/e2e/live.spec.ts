@@ -52,11 +52,11 @@ test('charts move, in words too, and go back in time', async ({ page }) => {
   const table = page.getByRole('region', { name: 'The newest figures as a table' });
   // The line goes on: more rows with time.
   await expect.poll(() => table.getByRole('row').count(), patient).toBeGreaterThan(5);
-  await screen(page, '40-charts');
+  await screen(page, '60-charts');
   await expectAccessible(page);
   await dark(page);
   await expect(chart.locator('canvas')).toBeVisible();
-  await screen(page, '41-charts-dark');
+  await screen(page, '61-charts-dark');
   await expectAccessible(page);
   await page.getByText('1 h', { exact: true }).click();
   await expect(chart).toHaveAttribute('aria-label', /most/, patient);
@@ -72,7 +72,7 @@ test('charts move, in words too, and go back in time', async ({ page }) => {
   await expect(page.getByRole('heading', { name: 'Overview', level: 1 })).toBeVisible();
   await expect(page.getByTestId('cpu')).toContainText('%', patient);
   await expect(page.getByTestId('together')).not.toContainText(': 0 cores', patient);
-  await screen(page, '42-overview');
+  await screen(page, '62-overview');
   await expectAccessible(page);
   await page.getByRole('link', { name }).click();
   await remove(page, name);
@@ -89,7 +89,7 @@ test('logs follow, are searched and downloaded', async ({ page }) => {
   await expect(log).toContainText('first red', patient);
   await expect(log).toContainText('err broken');
   await expect(log).toContainText('line 3', patient);
-  await screen(page, '43-logs');
+  await screen(page, '63-logs');
   await expectAccessible(page);
 
   await page.getByLabel('Search').fill('line 1');
@@ -114,7 +114,7 @@ test('logs follow, are searched and downloaded', async ({ page }) => {
   await page.getByLabel('Times').check();
   await expect(log.locator('time').first()).toHaveText(/^\d\d:\d\d:\d\d\.\d{3}/);
   await dark(page);
-  await screen(page, '44-logs-dark');
+  await screen(page, '64-logs-dark');
   await expectAccessible(page);
   const [download] = await Promise.all([page.waitForEvent('download'), page.getByRole('link', { name: 'Download' }).click()]);
   const stream = await download.createReadStream();
@@ -142,10 +142,10 @@ test('a terminal keeps its shell, whatever becomes of the page', async ({ page }
   await expect(rows).toContainText(/[$#]/, patient);
   const shell = await asked(page, 'before');
   expect(shell).toMatch(/^\d+$/);
-  await screen(page, '45-terminal');
+  await screen(page, '65-terminal');
   await expectAccessible(page);
   await dark(page);
-  await screen(page, '46-terminal-dark');
+  await screen(page, '66-terminal-dark');
   await expectAccessible(page);
 
   // The keyboard is not caught in it.
@@ -172,7 +172,7 @@ test('a terminal keeps its shell, whatever becomes of the page', async ({ page }
   // When the container stops, it says so, and offers what helps.
   await page.getByRole('button', { name: `Stop: ${name}` }).click();
   await expect(page.getByText(/The shell has ended|The container does not run\. Start it/)).toBeVisible(patient);
-  await screen(page, '47-terminal-stopped');
+  await screen(page, '67-terminal-stopped');
   await remove(page, name);
 });
 
@@ -184,10 +184,10 @@ test('a program in a container is opened, and a stopped one started from there',
   });
   const link = page.getByRole('link', { name: 'web' });
   const apps = new URL((await link.getAttribute('href')) ?? '').host;
-  await screen(page, '48-ports');
+  await screen(page, '68-ports');
   const [opened] = await Promise.all([page.context().waitForEvent('page'), link.click()]);
   await expect(opened.getByText('hello-from-inside')).toBeVisible(patient);
-  await screen(opened, '49-program');
+  await screen(opened, '69-program');
   await opened.close();
 
   // Ports change while it runs.
@@ -198,7 +198,7 @@ test('a program in a container is opened, and a stopped one started from there',
   await dialog.getByLabel('Number of port 2').fill('9090');
   await dialog.getByRole('button', { name: 'Save' }).click();
   await expect(dialog.locator('.ant-form-item-has-error')).toBeVisible();
-  await screen(page, '50-ports-refused');
+  await screen(page, '70-ports-refused');
   await dialog.getByLabel('Name of port 2').fill('other');
   await dialog.getByRole('button', { name: 'Save' }).click();
   await expect(page.getByRole('link', { name: 'other' })).toBeVisible();
@@ -214,7 +214,7 @@ test('a program in a container is opened, and a stopped one started from there',
   await page.goto(`${page.url()}?start=1`);
   const start = page.getByRole('button', { name: 'Start', exact: true });
   await expect(start).toBeFocused();
-  await screen(page, '51-start');
+  await screen(page, '71-start');
   await start.click();
   await page.getByRole('link', { name: 'Back to web' }).click(patient);
   await expect(page.getByText('hello-from-inside')).toBeVisible(patient);
@@ -257,7 +257,7 @@ if (jupyter)
     await notebook.keyboard.insertText('print(6 * 7)');
     await notebook.keyboard.press('Shift+Enter');
     await expect(notebook.locator('.output_stdout').first()).toHaveText('42', { timeout: 120_000 });
-    await screen(notebook, '52-jupyter');
+    await screen(notebook, '72-jupyter');
     await notebook.close({ runBeforeUnload: false });
     await tree.close();
     await remove(page, name);

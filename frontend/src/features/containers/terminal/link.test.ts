@@ -88,7 +88,7 @@ test('a long paste goes in frames that a server takes', () => {
   ).toEqual([16_384, 16_384, 7_232]);
 });
 
-test.each([1001, 1006, 1011, 1012])('what is closed with %i is taken up again under the same name, later and later', (code) => {
+test.each([1001, 1006, 1011, 1012, 4503])('what is closed with %i is taken up again under the same name, later and later', (code) => {
   const { link, opened } = start();
   last().open();
   const { url } = last();
@@ -114,6 +114,7 @@ test.each([
   [4409, 'stopped'],
   [4415, 'noShell'],
   [4429, 'tooMany'],
+  [4508, 'full'],
 ] as const)('%i is the end: %s', (code, why) => {
   const { link } = start();
   last().end(code, 'said');

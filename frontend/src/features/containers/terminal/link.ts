@@ -19,10 +19,12 @@ export type State =
 const endings: Record<number, Ending> = {
   1000: 'ended',
   1008: 'refused',
+  4400: 'refused',
   4404: 'gone',
   4409: 'stopped',
   4415: 'noShell',
   4429: 'tooMany',
+  4508: 'full',
 };
 
 /** What is typed goes in frames of at most this many bytes: a server bounds them. */
