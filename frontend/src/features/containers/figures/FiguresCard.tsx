@@ -10,8 +10,10 @@ import { type Columns, newest, ranges } from './series';
 import { useFigures } from './useFigures';
 
 type Props = { container: Pick<Detail, 'id' | 'name' | 'cpuLimit' | 'memoryLimit' | 'status'> };
-type Picture = { key: string; title: string; curves: Curve[]; say: (value: number) => string; top?: number };
+type Picture = { key: string; title: string; curves: Curve[]; say: (value: number) => string; top: number; binary: boolean };
 
+/** The least that an axis of rates goes up to, in bytes a second: what is nearly nothing looks like it. */
+const leastRate = 1024;
 /** So many of the newest rows are in the table. */
 const rows = 60;
 
@@ -71,6 +73,7 @@ function Pictures({
       title: t('quota.cpu'),
       say: percent,
       top: cpuLimit * 100,
+      binary: false,
       curves: [
         ...band(c.cpuMax),
         { name: t('quota.cpu'), values: c.cpu },
@@ -82,6 +85,7 @@ function Pictures({
       title: t('quota.memory'),
       say: size,
       top: memoryLimit,
+      binary: true,
       curves: [
         ...band(c.memoryMax),
         { name: t('quota.memory'), values: c.memory },
@@ -92,6 +96,8 @@ function Pictures({
       key: 'network',
       title: t('figures.network'),
       say: rate,
+      top: leastRate,
+      binary: true,
       curves: [
         { name: t('figures.received'), values: c.received },
         { name: t('figures.sent'), values: c.sent },
@@ -101,13 +107,15 @@ function Pictures({
       key: 'disk',
       title: t('figures.disk'),
       say: rate,
+      top: leastRate,
+      binary: true,
       curves: [
         { name: t('figures.read'), values: c.read },
         { name: t('figures.written'), values: c.written },
       ],
     },
     ...(c.gpu.some((value) => value !== null)
-      ? [{ key: 'gpu', title: t('quota.gpu'), say: percent, top: 100, curves: [{ name: t('quota.gpu'), values: c.gpu }] }]
+      ? [{ key: 'gpu', title: t('quota.gpu'), say: percent, top: 100, binary: false, curves: [{ name: t('quota.gpu'), values: c.gpu }] }]
       : []),
   ];
   const words = ({ title, curves, say }: Picture) =>
@@ -128,7 +136,9 @@ function Pictures({
               curves={picture.curves}
               say={picture.say}
               summary={words(picture)}
-              {...(picture.top !== undefined && { top: picture.top })}
+              top={picture.top}
+              span={range.span}
+              binary={picture.binary}
             />
           </figure>
         ))}
