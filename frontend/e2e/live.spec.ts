@@ -206,8 +206,9 @@ test('a program in a container is opened, and a stopped one started from there',
 
   // An image without Jupyter says how to get one.
   await page.getByRole('button', { name: 'Open Jupyter' }).click();
-  await expect(page.getByText('This image has no Jupyter', { exact: true })).toBeVisible(patient);
-  await page.getByRole('dialog').getByRole('button', { name: 'Close', exact: true }).click();
+  const without = page.getByRole('dialog', { name: 'This image has no Jupyter' });
+  await expect(without).toBeVisible(patient);
+  await without.getByRole('button', { name: 'Close', exact: true }).click();
 
   await page.getByRole('button', { name: `Stop: ${name}` }).click();
   await expect(page.getByRole('button', { name: `Start: ${name}` })).toBeVisible(patient);
