@@ -58,9 +58,9 @@ test('from nothing to a running container, and back', async ({ page }) => {
   await dialog.getByRole('button', { name: 'Cancel' }).click();
 
   await row.getByRole('button', { name: `Logs: ${name}` }).click();
-  await expect(page.getByRole('dialog')).toContainText(`Logs of ${name}`);
+  await expect(page.getByRole('log', { name: `Logs of ${name}` })).toBeVisible();
   await screen(page, '09-logs');
-  await page.getByRole('button', { name: 'Close' }).click();
+  await page.getByRole('link', { name: 'All containers' }).click();
 
   await page.getByRole('link', { name }).click();
   await expect(page.getByRole('heading', { name, level: 1 })).toBeVisible();

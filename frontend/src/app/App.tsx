@@ -14,6 +14,7 @@ import { Frame } from './Frame';
 import { themeFor } from './theme';
 import { viewerDocument } from './viewer';
 
+const DashboardPage = lazy(() => again(() => import('@/features/containers/DashboardPage')));
 const ContainersPage = lazy(() => again(() => import('@/features/containers/ContainersPage')));
 const ContainerPage = lazy(() => again(() => import('@/features/containers/ContainerPage')));
 const ImagesPage = lazy(() => again(() => import('@/features/images/ImagesPage')));
@@ -74,6 +75,7 @@ export default function App() {
             <Frame connection={connection} onSignOut={() => leave(signOut)} onSignedOut={startOver}>
               <Suspense fallback={null}>
                 <Routes>
+                  <Route path="/dashboard" element={<DashboardPage />} />
                   <Route path="/containers" element={<ContainersPage />} />
                   <Route path="/containers/:id" element={<ContainerPage />} />
                   <Route path="/volumes" element={<VolumesPage />} />

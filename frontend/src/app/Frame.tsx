@@ -4,6 +4,7 @@ import {
   CodeOutlined,
   DashboardOutlined,
   DatabaseOutlined,
+  LineChartOutlined,
   LogoutOutlined,
   MenuOutlined,
   MoonOutlined,
@@ -78,6 +79,7 @@ export function Frame({ connection, onSignOut, onSignedOut, children }: Props) {
   const { version, engineState, contact } = server?.serverInfo ?? {};
 
   const places = [
+    { to: '/dashboard', icon: <LineChartOutlined aria-hidden />, name: t('app.dashboard') },
     { to: '/containers', icon: <AppstoreOutlined aria-hidden />, name: t('app.containers') },
     { to: '/volumes', icon: <DatabaseOutlined aria-hidden />, name: t('app.volumes') },
     { to: '/images', icon: <PictureOutlined aria-hidden />, name: t('app.images') },

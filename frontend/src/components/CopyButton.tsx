@@ -5,7 +5,8 @@ import { useTranslation } from 'react-i18next';
 import { copy } from '@/lib/browser';
 
 type Props = {
-  text: string;
+  /** What is copied; put together when it is asked for, where that is work. */
+  text: string | (() => string);
   /** What is copied, in words: the name of the button, where an icon is all that is seen of it. */
   label: string;
   iconOnly?: boolean;
@@ -17,7 +18,7 @@ export function CopyButton({ text, label, iconOnly = false }: Props) {
   const { message } = App.useApp();
   const [done, setDone] = useState(false);
   const act = async () => {
-    const worked = await copy(text);
+    const worked = await copy(typeof text === 'string' ? text : text());
     setDone(worked);
     if (worked) void message.success(t('app.copied'), 2);
     else void message.error(t('app.notCopied'), 6);

@@ -2,6 +2,7 @@ import { authExchange } from '@urql/exchange-auth';
 import { retryExchange } from '@urql/exchange-retry';
 import { Client, type CombinedError, fetchExchange, subscriptionExchange } from '@urql/core';
 import { createClient as createSocket } from 'graphql-ws';
+import { connection as reconnection } from '@/lib/connection';
 import { cache } from './cache';
 import { refetching } from './refetch';
 
@@ -45,7 +46,10 @@ export function createClient({ signInAgain, connection }: ClientHooks) {
       connecting: () => connection?.('connecting'),
       connected: () => {
         connection?.('connected');
-        if (connectedBefore) refetch.all();
+        if (connectedBefore) {
+          reconnection.back();
+          refetch.all();
+        }
         connectedBefore = true;
       },
       closed: (event) => {

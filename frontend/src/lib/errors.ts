@@ -10,6 +10,8 @@ export type Problem = {
   code: string;
   message: string;
   fields: Record<string, string>;
+  /** The rules that were broken, by name. */
+  rules?: string[];
   containers?: { id: string; name: string }[];
   short?: Short;
 };
@@ -76,7 +78,8 @@ export function problemOf(errors: readonly GraphQLProblem[]): Problem {
   const extensions = first.extensions ?? {};
   const code = typeof extensions['code'] === 'string' ? extensions['code'] : 'INTERNAL';
   const fields: Record<string, string> = {};
-  for (const violation of (extensions['violations'] as Violation[] | undefined) ?? []) {
+  const violations = (extensions['violations'] as Violation[] | undefined) ?? [];
+  for (const violation of violations) {
     const name = violation.field.replace(/^input\./, '').replace(/\..*$/, '');
     fields[name] = fields[name] ? `${fields[name]} ${saidRule(violation)}` : saidRule(violation);
   }
@@ -89,6 +92,7 @@ export function problemOf(errors: readonly GraphQLProblem[]): Problem {
     code,
     message,
     fields,
+    ...(violations.length > 0 && { rules: violations.map(({ rule }) => rule) }),
     ...(Array.isArray(containers) && { containers }),
     ...(code === 'QUOTA_EXCEEDED' && { short: shortOf(extensions) }),
   };

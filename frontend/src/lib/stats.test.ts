@@ -36,3 +36,13 @@ test('what stopped has no numbers', () => {
   expect(store.get('ctr_1')).toBeUndefined();
   expect(heard).toHaveBeenCalledTimes(1);
 });
+
+test('the last minute is remembered, and no more', () => {
+  const store = new StatsStore();
+  expect(store.lately('ctr_1')).toEqual([]);
+  for (let i = 0; i < 100; i++) store.put(sample('ctr_1', i));
+  expect(store.lately('ctr_1').map(({ cpuPercent }) => cpuPercent)).toEqual(Array.from({ length: 60 }, (_, i) => i + 40));
+  expect(store.lately('ctr_1')).toBe(store.lately('ctr_1'));
+  store.forget('ctr_1');
+  expect(store.lately('ctr_1')).toEqual([]);
+});

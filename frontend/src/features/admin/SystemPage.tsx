@@ -9,6 +9,7 @@ import { Problems } from '@/components/Problems';
 import { StatusTag } from '@/components/StatusTag';
 import { graphql, type ResultOf } from '@/gql/tada';
 import { bytes, decimal, moment } from '@/lib/format';
+import { PeopleUse } from './PeopleUse';
 
 const systemDocument = graphql(`
   query System {
@@ -33,6 +34,22 @@ const systemDocument = graphql(`
         gpu
       }
       usedMemory
+      usedCpu
+      people {
+        user {
+          id
+          username
+          nickname
+        }
+        running
+        reserved {
+          cpu
+          memory
+          gpu
+        }
+        usedCpu
+        usedMemory
+      }
       users
       images
       containers {
@@ -199,7 +216,26 @@ export default function SystemPage() {
                     `${bytes(s.reserved.memory, language)} / ${bytes(s.capacity.memory, language)}`,
                   ),
                 },
-                { key: 'used', label: t('system.used'), children: bytes(s.usedMemory, language) },
+                {
+                  key: 'usedCpu',
+                  label: t('system.usedCpu'),
+                  children: bar(
+                    t('system.usedCpu'),
+                    s.usedCpu,
+                    s.capacity.cpu,
+                    `${decimal(s.usedCpu, language, 2)} / ${decimal(s.capacity.cpu, language, 2)}`,
+                  ),
+                },
+                {
+                  key: 'used',
+                  label: t('system.used'),
+                  children: bar(
+                    t('system.used'),
+                    s.usedMemory,
+                    s.capacity.memory,
+                    `${bytes(s.usedMemory, language)} / ${bytes(s.capacity.memory, language)}`,
+                  ),
+                },
                 {
                   key: 'disk',
                   label: t('system.disk'),
@@ -252,6 +288,9 @@ export default function SystemPage() {
                 },
               ]}
             />
+          </Card>
+          <Card title={<h2 className="part">{t('system.people')}</h2>}>
+            <PeopleUse people={s.people} gpus={s.capacity.gpu > 0} />
           </Card>
           {s.gpus.length > 0 && (
             <Card title={<h2 className="part">{t('quota.gpu')}</h2>}>

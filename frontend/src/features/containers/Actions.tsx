@@ -1,57 +1,39 @@
-import { CaretRightOutlined, DeleteOutlined, FileTextOutlined, PauseOutlined, PoweroffOutlined, ReloadOutlined } from '@ant-design/icons';
+import {
+  CaretRightOutlined,
+  CodeOutlined,
+  DeleteOutlined,
+  FileTextOutlined,
+  PauseOutlined,
+  PoweroffOutlined,
+  ReloadOutlined,
+} from '@ant-design/icons';
 import { App, Button, Space, Tooltip } from 'antd';
 import type { ReactNode } from 'react';
 import { useTranslation } from 'react-i18next';
+import { useNavigate } from 'react-router';
 import { useMutation } from 'urql';
-import { AskForMore } from '@/components/AskForMore';
 import { SaveImage } from '@/components/SaveImage';
-import { problemIn } from '@/lib/errors';
-import { pauseDocument, removeDocument, restartDocument, type Row, startDocument, stopDocument, unpauseDocument } from './documents';
+import { pauseDocument, removeDocument, restartDocument, type Row, stopDocument, unpauseDocument } from './documents';
 import { Losses } from './Losses';
-import { useWait } from './useWait';
+import { useStart, useTell } from './useStart';
 
-const startable = ['CREATED', 'EXITED', 'FAILED', 'LOST', 'STOPPING'];
+export const startable = ['CREATED', 'EXITED', 'FAILED', 'LOST', 'STOPPING'];
 const stoppable = ['PENDING', 'STARTING', 'RUNNING', 'PAUSED'];
 const savable = ['RUNNING', 'PAUSED', 'EXITED'];
 
 /** What can be done with a container in its state. */
-export function Actions({
-  container,
-  onLogs,
-  onRemoved,
-}: {
-  container: Pick<Row, 'id' | 'name' | 'status'>;
-  onLogs: () => void;
-  onRemoved?: () => void;
-}) {
+export function Actions({ container, onRemoved }: { container: Pick<Row, 'id' | 'name' | 'status'>; onRemoved?: () => void }) {
   const { t } = useTranslation();
-  const { message, modal } = App.useApp();
-  const wait = useWait();
-  const [, start] = useMutation(startDocument);
+  const { modal } = App.useApp();
+  const navigate = useNavigate();
+  const startNow = useStart();
   const [, stop] = useMutation(stopDocument);
   const [, restart] = useMutation(restartDocument);
   const [, pause] = useMutation(pauseDocument);
   const [, unpause] = useMutation(unpauseDocument);
   const [, remove] = useMutation(removeDocument);
   const { id, name, status } = container;
-  const tell = ({ error }: { error?: Parameters<typeof problemIn>[0] | undefined }) => {
-    if (!error) return;
-    const problem = problemIn(error);
-    if (problem.short)
-      modal.warning({
-        title: problem.message,
-        content: <AskForMore short={problem.short} />,
-        okText: t('app.close'),
-      });
-    else void message.error(problem.message, 6);
-  };
-  const startNow = async () => {
-    const { error } = await start({ id });
-    if (!error) return;
-    const problem = problemIn(error);
-    if (problem.code === 'CAPACITY_EXCEEDED') wait([id], [problem.message]);
-    else tell({ error });
-  };
+  const tell = useTell();
   const button = (label: string, icon: ReactNode, onClick: () => void, danger = false) => (
     <Tooltip title={label}>
       <Button icon={icon} danger={danger} aria-label={`${label}: ${name}`} onClick={onClick} />
@@ -73,12 +55,13 @@ export function Actions({
   };
   return (
     <Space.Compact>
-      {startable.includes(status) && button(t('container.start'), <CaretRightOutlined aria-hidden />, () => void startNow())}
+      {startable.includes(status) && button(t('container.start'), <CaretRightOutlined aria-hidden />, () => void startNow(id))}
       {stoppable.includes(status) && button(t('container.stop'), <PoweroffOutlined aria-hidden />, () => void stop({ id }).then(tell))}
       {status === 'RUNNING' && button(t('container.restart'), <ReloadOutlined aria-hidden />, () => void restart({ id }).then(tell))}
       {status === 'RUNNING' && button(t('container.pause'), <PauseOutlined aria-hidden />, () => void pause({ id }).then(tell))}
       {status === 'PAUSED' && button(t('container.unpause'), <CaretRightOutlined aria-hidden />, () => void unpause({ id }).then(tell))}
-      {button(t('container.logs'), <FileTextOutlined aria-hidden />, onLogs)}
+      {button(t('container.logs'), <FileTextOutlined aria-hidden />, () => void navigate(`/containers/${id}?tab=logs`))}
+      {button(t('container.terminal'), <CodeOutlined aria-hidden />, () => void navigate(`/containers/${id}?tab=terminal`))}
       {savable.includes(status) && <SaveImage id={id} name={name} />}
       {status !== 'REMOVING' && button(t('container.remove'), <DeleteOutlined aria-hidden />, confirmRemoval, true)}
     </Space.Compact>

@@ -1,26 +1,34 @@
-import { Alert, Card, Descriptions, Empty, Flex, Skeleton, Timeline } from 'antd';
-import { useEffect, useRef, useState } from 'react';
+import { Alert, Empty, Flex, Skeleton, Tabs } from 'antd';
+import { lazy, Suspense, useEffect, useRef } from 'react';
 import { useTranslation } from 'react-i18next';
-import { Link, useNavigate, useParams } from 'react-router';
+import { Link, useNavigate, useParams, useSearchParams } from 'react-router';
 import { useMutation, useQuery, useSubscription } from 'urql';
 import { Heading } from '@/components/Heading';
 import { Problems } from '@/components/Problems';
-import { StatusTag } from '@/components/StatusTag';
-import { bytes, decimal, lasting, moment, plain, seconds, shortReference } from '@/lib/format';
-import type en from '@/lib/i18n/en.json';
+import { again } from '@/lib/again';
 import { Actions } from './Actions';
 import { type Detail, keepDocument, oneChangedDocument, oneDocument } from './documents';
-import { LiveCpu, LiveMemory } from './LiveNumbers';
-import { LogsDrawer } from './LogsDrawer';
 import { Note } from './Note';
+import { Overview } from './Overview';
+import { PortsCard } from './ports/PortsCard';
+import { StartBanner } from './StartBanner';
 import { useLiveStats } from './useLive';
+import { StartButton } from './StartButton';
+import { useStart } from './useStart';
+
+const LogsView = lazy(() => again(() => import('./logs/LogsView')));
+const TerminalView = lazy(() => again(() => import('./terminal/TerminalView')));
+
+const tabs = ['overview', 'logs', 'terminal'] as const;
+type Tab = (typeof tabs)[number];
 
 export default function ContainerPage() {
   const { t } = useTranslation();
   const { id = '' } = useParams();
   const [{ data, error, fetching }] = useQuery({ query: oneDocument, variables: { id }, requestPolicy: 'cache-and-network' });
   const found = data?.node?.__typename === 'Container' ? data.node : undefined;
-  if (found) return <Details container={found} mine={found.owner?.id === data?.viewer?.id} />;
+  if (found)
+    return <Details container={found} mine={found.owner?.id === data?.viewer?.id} shared={data?.serverInfo.appsShareOrigin === true} />;
   return (
     <>
       <Heading title={t('container.one')} />
@@ -35,29 +43,6 @@ export default function ContainerPage() {
   );
 }
 
-// What these say is in their words alone: which limits, which code, why.
-const detailed = ['create', 'update', 'update-refused', 'exited', 'failed', 'restart', 'idle-warning', 'freeze', 'disk-full'];
-
-/** A line of the timeline in the language of the page: by its kind, with the server's own words where they say more. */
-function Told({ kind, message }: { kind: string; message: string }) {
-  const { t, i18n } = useTranslation();
-  if (i18n.language.startsWith('en') || !i18n.exists(`events.${kind}`)) return message;
-  return (
-    <>
-      {t(`events.${kind as keyof typeof en.events}`)}
-      {detailed.includes(kind) && <div className="soft">{message}</div>}
-    </>
-  );
-}
-
-/** What uses a container now, or since when nothing does. */
-function Alive({ container: { activity, idleSince } }: { container: Pick<Detail, 'activity' | 'idleSince'> }) {
-  const { t, i18n } = useTranslation();
-  if (activity.length > 0)
-    return activity.map((one) => (i18n.exists(`activity.${one}`) ? t(`activity.${one as keyof typeof en.activity}`) : one)).join(' · ');
-  return idleSince ? t('container.idleSince', { time: moment(idleSince, i18n.language) }) : '–';
-}
-
 /** Opening its page wakes what was frozen for doing nothing: its owner is here. Not what is frozen while it is looked at. */
 function useWakeOnOpening({ id, frozen, status }: Pick<Detail, 'id' | 'frozen' | 'status'>, mine: boolean) {
   const [, keep] = useMutation(keepDocument);
@@ -69,30 +54,56 @@ function useWakeOnOpening({ id, frozen, status }: Pick<Detail, 'id' | 'frozen' |
   }, [id, mine, frozen, status, keep]);
 }
 
-function Details({ container, mine }: { container: Detail; mine: boolean }) {
+function Details({ container, mine, shared }: { container: Detail; mine: boolean; shared: boolean }) {
   const { t, i18n } = useTranslation();
   const { language } = i18n;
   const navigate = useNavigate();
-  const [logs, setLogs] = useState(false);
-  const { id, name, lastExit, startedAt, finishedAt } = container;
+  const [parameters, setParameters] = useSearchParams();
+  const start = useStart();
+  const { id, name, lastExit } = container;
   useSubscription({ query: oneChangedDocument, variables: { id } });
   useLiveStats([container]);
   useWakeOnOpening(container, mine);
-  const time = (at: string | null) => (at ? <span className="number">{moment(at, language)}</span> : '–');
+  const asked = parameters.get('tab') ?? '';
+  const tab: Tab = tabs.find((one) => one === asked) ?? 'overview';
   const exitIsBad = lastExit && ['ERROR', 'OUT_OF_MEMORY', 'KILLED'].includes(lastExit.reason);
+  const begin = () => start(id);
+  const without = (parameter: string) => {
+    setParameters(
+      (before) => {
+        const rest = new URLSearchParams(before);
+        rest.delete(parameter);
+        return rest;
+      },
+      { replace: true },
+    );
+  };
+  const shown = {
+    overview: (
+      <Overview
+        container={container}
+        programs={<PortsCard container={container} mine={mine} shared={shared} start={() => void begin()} />}
+      />
+    ),
+    logs: <LogsView id={id} name={name} />,
+    terminal: <TerminalView key={id} container={container} start={<StartButton container={container} start={begin} />} />,
+  };
   return (
     <>
       <Link to="/containers">{t('container.back')}</Link>
       <Heading title={name}>
-        <Actions
-          container={container}
-          onLogs={() => {
-            setLogs(true);
-          }}
-          onRemoved={() => void navigate('/containers')}
-        />
+        <Actions container={container} onRemoved={() => void navigate('/containers')} />
       </Heading>
       <Flex vertical gap="middle">
+        {parameters.has('start') && (
+          <StartBanner
+            container={container}
+            start={begin}
+            onDone={() => {
+              without('start');
+            }}
+          />
+        )}
         <Note container={container} boxed />
         {lastExit && container.status === 'EXITED' && lastExit.message !== container.statusMessage && (
           <Alert
@@ -101,147 +112,20 @@ function Details({ container, mine }: { container: Detail; mine: boolean }) {
             title={language.startsWith('en') ? lastExit.message : t(`exit.${lastExit.reason}`)}
           />
         )}
-        <Card>
-          <Descriptions
-            column={{ xs: 1, lg: 2 }}
-            items={[
-              { key: 'status', label: t('container.status'), children: <StatusTag status={container.status} /> },
-              {
-                key: 'image',
-                label: t('container.image'),
-                children: <span title={container.image.reference}>{shortReference(container.image.reference)}</span>,
-              },
-              { key: 'cpu', label: t('quota.cpu'), children: <LiveCpu container={container} /> },
-              { key: 'memory', label: t('quota.memory'), children: <LiveMemory container={container} /> },
-              {
-                key: 'reserved',
-                label: t('container.reserved'),
-                children: container.reserved ? t('container.reservedNow') : t('container.reservedNot'),
-              },
-              {
-                key: 'limits',
-                label: t('container.limits'),
-                children: [
-                  t('container.cores', { count: container.cpuLimit, amount: decimal(container.cpuLimit, language, 2) }),
-                  bytes(container.memoryLimit, language),
-                  ...(container.gpuLimit > 0 ? [t('container.gpus', { count: container.gpuLimit })] : []),
-                ].join(' · '),
-              },
-              {
-                key: 'command',
-                label: t('create.command'),
-                children: container.command.length > 0 ? <code>{container.command.join(' ')}</code> : t('container.imageCommand'),
-              },
-              {
-                key: 'restart',
-                label: t('create.restart'),
-                children: container.restartPolicy === 'NEVER' ? t('create.never') : t('create.onFailure'),
-              },
-              {
-                key: 'volumes',
-                label: t('app.volumes'),
-                children:
-                  container.volumes.length > 0 ? (
-                    <div>
-                      {container.volumes.map(({ volume, path, readOnly }) => (
-                        <div key={path}>
-                          <Link className="inline" to="/volumes">
-                            {volume.name}
-                          </Link>{' '}
-                          → <code>{path}</code>
-                          {readOnly && ` (${t('container.readOnly')})`}
-                        </div>
-                      ))}
-                    </div>
-                  ) : (
-                    '–'
-                  ),
-              },
-              {
-                key: 'disk',
-                label: t('container.diskUsed'),
-                children: container.diskUsed === null ? t('volume.notMeasured') : bytes(container.diskUsed, language),
-              },
-              ...(container.gpuDevices.length > 0
-                ? [{ key: 'gpus', label: t('quota.gpu'), children: <code>{container.gpuDevices.join(', ')}</code> }]
-                : []),
-              {
-                key: 'idle',
-                label: t('create.idle'),
-                children:
-                  container.idleTimeout === null
-                    ? t('create.idleNever')
-                    : t('create.idleAfter', { time: lasting(seconds(container.idleTimeout), language) }),
-              },
-              ...(container.status === 'RUNNING' || container.status === 'PAUSED'
-                ? [{ key: 'alive', label: t('container.alive'), children: <Alive container={container} /> }]
-                : []),
-              ...(container.status === 'QUEUED' && container.queuedAt
-                ? [{ key: 'queued', label: t('container.queuedAt'), children: time(container.queuedAt) }]
-                : []),
-              { key: 'created', label: t('container.created'), children: time(container.createdAt) },
-              { key: 'started', label: t('container.started'), children: time(startedAt) },
-              { key: 'finished', label: t('container.finished'), children: time(finishedAt) },
-              {
-                key: 'exit',
-                label: t('container.lastExit'),
-                children: lastExit ? `${t(`exit.${lastExit.reason}`)}${lastExit.code === null ? '' : ` (${String(lastExit.code)})`}` : '–',
-              },
-              ...(container.environment.length > 0
-                ? [
-                    {
-                      key: 'environment',
-                      label: t('create.environment'),
-                      children: <pre className="plain">{container.environment.map((v) => `${v.name}=${v.value}`).join('\n')}</pre>,
-                    },
-                  ]
-                : []),
-            ]}
-          />
-        </Card>
-        {lastExit && (lastExit.memoryPeak !== null || lastExit.lastLines.length > 0) && (
-          <Card title={<h2 className="part">{t('container.lastRun')}</h2>}>
-            {lastExit.memoryPeak !== null && (
-              <div>
-                {t('container.memoryPeak', { amount: bytes(lastExit.memoryPeak, language), limit: bytes(container.memoryLimit, language) })}
-              </div>
-            )}
-            {lastExit.lastLines.length > 0 && (
-              <>
-                <div>{t('container.lastLines')}</div>
-                <pre className="block">
-                  <code>{plain(lastExit.lastLines.join('\n'))}</code>
-                </pre>
-              </>
-            )}
-          </Card>
-        )}
-        <Card title={<h2 className="part">{t('container.timeline')}</h2>}>
-          <Timeline
-            items={container.events.map((event, i) => ({
-              key: i,
-              content: (
-                <>
-                  <Told kind={event.kind} message={event.message} />
-                  <div className="soft">
-                    {time(event.at)}
-                    {event.actor && ` · ${event.actor.username}`}
-                  </div>
-                </>
-              ),
-            }))}
-          />
-        </Card>
       </Flex>
-      {logs && (
-        <LogsDrawer
-          id={id}
-          name={name}
-          onClose={() => {
-            setLogs(false);
-          }}
-        />
-      )}
+      <Tabs
+        activeKey={tab}
+        onChange={(next) => {
+          setParameters(next === 'overview' ? {} : { tab: next });
+        }}
+        // Only what is looked at is there: a terminal goes on in the server, logs begin with their last lines.
+        destroyOnHidden
+        items={tabs.map((key) => ({
+          key,
+          label: t(`container.tabs.${key}`),
+          children: key === tab && <Suspense fallback={<Skeleton active />}>{shown[key]}</Suspense>,
+        }))}
+      />
     </>
   );
 }

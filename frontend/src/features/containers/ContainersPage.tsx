@@ -18,12 +18,10 @@ import {
   imagesDocument,
   listDocument,
   removeAllDocument,
-  type Row,
   startAllDocument,
   stopAllDocument,
 } from './documents';
 import { Losses } from './Losses';
-import { LogsDrawer } from './LogsDrawer';
 import { useLiveStats } from './useLive';
 import { useWait } from './useWait';
 
@@ -52,7 +50,6 @@ export default function ContainersPage() {
   const [status, setStatus] = useState<Status[]>([]);
   const [starts, setStarts] = useState<(string | null)[]>([null]);
   const [selected, setSelected] = useState<string[]>([]);
-  const [logs, setLogs] = useState<Row>();
   const sought = usePause(name);
   const filtered = sought !== '' || status.length > 0;
   const where = filtered ? { ...(sought && { nameContains: sought }), ...(status.length > 0 && { status }) } : null;
@@ -229,14 +226,7 @@ export default function ContainersPage() {
           viewerId={viewer?.id}
           selected={chosen}
           onSelect={setSelected}
-          actions={(row) => (
-            <Actions
-              container={row}
-              onLogs={() => {
-                setLogs(row);
-              }}
-            />
-          )}
+          actions={(row) => <Actions container={row} />}
         />
       )}
       <Pages starts={starts} info={data?.containers.pageInfo} onTurn={setStarts} />
@@ -246,15 +236,6 @@ export default function ContainersPage() {
           workspace={parameters.get('workspace') ?? undefined}
           onClose={() => {
             create(false);
-          }}
-        />
-      )}
-      {logs && (
-        <LogsDrawer
-          id={logs.id}
-          name={logs.name}
-          onClose={() => {
-            setLogs(undefined);
           }}
         />
       )}

@@ -11,6 +11,7 @@ import { type CreateInput, forEver, idleChoices, inputOf, type Values } from './
 import { type Admission, admissionDocument, choicesDocument, createDocument, storageDocument } from './documents';
 import { Foreseen } from './Foreseen';
 import { type Choice, Mounts } from './Mounts';
+import { PortFields } from './ports/PortFields';
 import { Workspace } from './Workspace';
 
 /** A name that is very likely free, so that one click is enough. */
@@ -19,7 +20,7 @@ const proposed = () =>
     .toString(36)
     .padStart(4, '0')}`;
 
-const more = ['volumes', 'idleTimeout', 'command', 'environment', 'restartPolicy'];
+const more = ['volumes', 'ports', 'idleTimeout', 'command', 'environment', 'restartPolicy'];
 const shown = ['name', 'imageId', 'cpuLimit', 'memoryLimit', 'gpuLimit', 'workspace', ...more];
 /** How often it is asked whether there is room by now. */
 const every = 3_000;
@@ -131,7 +132,7 @@ export function CreateDialog({ imageId, workspace = 'workspace', onClose }: Prop
       <Form<Values>
         form={form}
         layout="vertical"
-        initialValues={{ name, keep: true, workspace, volumes: [], idleTimeout: '', restartPolicy: 'NEVER' }}
+        initialValues={{ name, keep: true, workspace, volumes: [], ports: [], idleTimeout: '', restartPolicy: 'NEVER' }}
         onFinish={() => void submit()}
         onValuesChange={() => {
           setProblem(undefined);
@@ -211,6 +212,7 @@ export function CreateDialog({ imageId, workspace = 'workspace', onClose }: Prop
               children: (
                 <>
                   <Mounts choices={mountable} mounts={values.volumes ?? []} wrong={at('volumes')} />
+                  <PortFields count={values.ports?.length ?? 0} wrong={at('ports')} />
                   <Form.Item name="idleTimeout" label={t('create.idle')} extra={t('create.idleHint')} {...at('idleTimeout')}>
                     <Select
                       options={[

@@ -1,6 +1,7 @@
 import type { VariablesOf } from '@/gql/tada';
 import { seconds, variables, words } from '@/lib/format';
 import type { createDocument } from './documents';
+import { portsOf, type PortValue } from './ports/input';
 
 export type CreateInput = VariablesOf<typeof createDocument>['input'];
 export type Mount = { volumeId?: string; path?: string; readOnly?: boolean };
@@ -14,6 +15,7 @@ export type Values = {
   keep?: boolean;
   workspace?: string;
   volumes?: (Mount | undefined)[];
+  ports?: (PortValue | undefined)[];
   idleTimeout?: string;
   command?: string;
   environment?: string;
@@ -39,6 +41,7 @@ export function inputOf(values: Values, readable: readonly string[] = []): Creat
         ]
       : [],
   );
+  const ports = portsOf(values.ports ?? []);
   const workspace = values.workspace?.trim();
   return {
     name: values.name,
@@ -49,6 +52,7 @@ export function inputOf(values: Values, readable: readonly string[] = []): Creat
     ...(typeof values.gpuLimit === 'number' && { gpuLimit: values.gpuLimit }),
     ...(values.keep && { workspace: workspace ?? '' }),
     ...(volumes.length > 0 && { volumes }),
+    ...(ports.length > 0 && { ports }),
     ...(values.idleTimeout && { idleTimeout: values.idleTimeout }),
     ...(command.length > 0 && { command }),
     ...(environment.length > 0 && { environment }),

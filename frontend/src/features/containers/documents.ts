@@ -45,6 +45,54 @@ export const listDocument = graphql(
   [rowFragment],
 );
 
+/** All of one person's, as far as one page of the API goes. */
+export const dashboardDocument = graphql(
+  `
+    query Dashboard($owner: ID!) {
+      containers(first: 100, where: { ownerId: $owner }) {
+        edges {
+          cursor
+          node {
+            ...ContainerRow
+          }
+        }
+        pageInfo {
+          hasNextPage
+          endCursor
+        }
+      }
+    }
+  `,
+  [rowFragment],
+);
+
+export const whoseDocument = graphql(`
+  query Whose {
+    viewer {
+      id
+      quota {
+        id
+        maxContainers
+        maxCpu
+        maxMemory
+        maxGpu
+        maxImages
+        maxVolumes
+        maxDisk
+      }
+      usage {
+        containers
+        cpu
+        memory
+        gpu
+        images
+        volumes
+        disk
+      }
+    }
+  }
+`);
+
 export const changedDocument = graphql(
   `
     subscription ContainersChanged($all: Boolean) {
@@ -73,6 +121,54 @@ export const statsDocument = graphql(`
   }
 `);
 
+/** What the charts are drawn of: as it comes. */
+export const figuresDocument = graphql(`
+  subscription ContainerFigures($id: ID!, $interval: Duration) {
+    containerStats(id: $id, interval: $interval) {
+      containerId
+      readAt
+      cpuPercent
+      memoryUsage
+      memoryLimit
+      memoryPercent
+      networkRx
+      networkTx
+      blockRead
+      blockWrite
+      pids
+      gpus {
+        device
+        utilisation
+        memoryUsed
+        memoryTotal
+      }
+    }
+  }
+`);
+
+/** The same, as it was. */
+export const historyDocument = graphql(`
+  query ContainerHistory($id: ID!, $since: Time, $step: Duration) {
+    node(id: $id) {
+      __typename
+      ... on Container {
+        id
+        statsHistory(since: $since, step: $step) {
+          readAt
+          cpuPercent
+          cpuPercentMax
+          memoryUsage
+          memoryUsageMax
+          networkRx
+          networkTx
+          blockRead
+          blockWrite
+        }
+      }
+    }
+  }
+`);
+
 export const detailFragment = graphql(
   `
     fragment ContainerDetail on Container {
@@ -89,6 +185,18 @@ export const detailFragment = graphql(
           id
           name
         }
+      }
+      ports {
+        name
+        port
+        url
+      }
+      terminals {
+        name
+        command
+        openedAt
+        lastActivityAt
+        connections
       }
       diskUsed
       idleSince
@@ -134,6 +242,9 @@ export const oneDocument = graphql(
       viewer {
         id
       }
+      serverInfo {
+        appsShareOrigin
+      }
     }
   `,
   [detailFragment],
@@ -155,8 +266,8 @@ export const oneChangedDocument = graphql(
 );
 
 export const logsDocument = graphql(`
-  subscription ContainerLogs($id: ID!, $tail: Int) {
-    containerLogs(id: $id, tail: $tail) {
+  subscription ContainerLogs($id: ID!, $tail: Int, $since: Time) {
+    containerLogs(id: $id, tail: $tail, since: $since) {
       at
       stream
       text
@@ -398,6 +509,43 @@ export const removeDocument = graphql(
   `,
   [stateFragment],
 );
+export const setPortsDocument = graphql(`
+  mutation SetPorts($id: ID!, $ports: [PortInput!]!) {
+    updateContainer(id: $id, input: { ports: $ports }) {
+      container {
+        id
+        ports {
+          name
+          port
+          url
+        }
+      }
+    }
+  }
+`);
+export const openJupyterDocument = graphql(`
+  mutation OpenJupyter($id: ID!) {
+    openJupyter(id: $id) {
+      url
+    }
+  }
+`);
+export const closeTerminalDocument = graphql(`
+  mutation CloseTerminal($id: ID!, $name: String!) {
+    closeTerminal(id: $id, name: $name) {
+      container {
+        id
+        terminals {
+          name
+          command
+          openedAt
+          lastActivityAt
+          connections
+        }
+      }
+    }
+  }
+`);
 export const startAllDocument = graphql(`
   mutation StartContainers($ids: [ID!]!) {
     startContainers(ids: $ids) {

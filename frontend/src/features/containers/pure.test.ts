@@ -45,6 +45,15 @@ test('further volumes: those not chosen yet are left out, those of others are on
   expect(inputOf({ ...least, volumes: [{}] })).not.toHaveProperty('volumes');
 });
 
+test('ports: those without a number are left out, those without a name are called by it', () => {
+  const ports = [{ name: ' web ', port: 8080 }, {}, undefined, { name: '', port: 22 }, { name: 'none', port: null }];
+  expect(inputOf({ ...least, ports })?.ports).toEqual([
+    { name: 'web', port: 8080 },
+    { name: 'port-22', port: 22 },
+  ]);
+  expect(inputOf({ ...least, ports: [{}] })).not.toHaveProperty('ports');
+});
+
 test('idle timeouts within what the operator allows', () => {
   expect(idleChoices('8h')).toEqual(['30m', '1h', '2h', '4h', '8h']);
   expect(idleChoices('90m')).toEqual(['30m', '1h', '90m']);

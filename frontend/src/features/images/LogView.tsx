@@ -34,7 +34,7 @@ export function LogView({ id, name }: { id: string; name: string }) {
             setFollow(target.checked);
           }}
         >
-          {t('container.follow')}
+          {t('logs.follow')}
         </Checkbox>
         <Checkbox
           checked={wrap}
@@ -42,7 +42,7 @@ export function LogView({ id, name }: { id: string; name: string }) {
             setWrap(target.checked);
           }}
         >
-          {t('container.wrap')}
+          {t('logs.wrap')}
         </Checkbox>
         <Button
           size="small"
@@ -51,7 +51,7 @@ export function LogView({ id, name }: { id: string; name: string }) {
             save(`${name}.log`, 'text/plain', ...linesOf(log).map(({ at, text }) => `${at} ${plain(text)}\n`));
           }}
         >
-          {t('container.download')}
+          {t('logs.download')}
         </Button>
       </Flex>
       {problem && <Alert type="error" title={problem} role="alert" />}
@@ -60,7 +60,7 @@ export function LogView({ id, name }: { id: string; name: string }) {
         className={wrap ? 'log wrap short' : 'log short'}
         tabIndex={0}
         role="region"
-        aria-label={t('container.logsOf', { name })}
+        aria-label={t('logs.of', { name })}
       >
         {log.last === 0 && (ended ? t('image.noLog') : t('image.logWaits'))}
         {log.chunks.map((lines) => (
