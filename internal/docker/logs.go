@@ -48,7 +48,11 @@ func (e *Engine) Logs(ctx context.Context, id string, opts engine.LogOptions, li
 		opts.Tail = -1
 	}
 	opts.Since, opts.Follow, passed = last, false, false
-	return e.ended(ctx, found.ID, e.readLog(ctx, found, opts, deliver))
+	over, err := e.inspect(ctx, found.ID) // whether the run is over decides what an unfinished line is
+	if err == nil {
+		err = e.readLog(ctx, over, opts, deliver)
+	}
+	return e.ended(ctx, found.ID, err)
 }
 
 // readLog reads the engine's log once, or follows it.

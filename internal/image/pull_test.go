@@ -371,7 +371,7 @@ func TestCancel(t *testing.T) {
 	_, err = h.Cancel(ann, row.ID)
 	f := requireCode(t, fault.InvalidState, err)
 	require.Equal(t, "CANCELLED", f.Details["status"])
-	require.Equal(t, []string{"PENDING", "PULLING"}, f.Details["allowed"])
+	require.Equal(t, []string{"PENDING", "PULLING", "BUILDING"}, f.Details["allowed"])
 	release()
 	h.holds()
 

@@ -22,7 +22,7 @@ test('violations stand at their fields', async () => {
     code: 'BAD_USER_INPUT',
     message: 'Two rules.',
     fields: { name: 'A name is a label.', environment: 'Twice.' },
-    rules: ['format','unique'],
+    rules: ['format', 'unique'],
   });
 });
 

@@ -109,7 +109,7 @@ func (x *exam) terminal() {
 	x.types(one, "stty size", "30 100\r\n")
 	x.must(one.Resize(x.ctx, 132, 50))
 	x.types(one, "stty size", "50 132\r\n")
-	x.types(two, "echo from two > /tmp/two", "/tmp/two\r\n")
+	x.types(two, "echo from two > /tmp/two; cat /tmp/two", "from two\r\n") // written, and not only typed
 	x.types(one, "cat /tmp/two", "from two\r\n")
 
 	x.types(two, "exit 7", "exit 7\r\n")

@@ -55,13 +55,7 @@ export function LogView({ id, name }: { id: string; name: string }) {
         </Button>
       </Flex>
       {problem && <Alert type="error" title={problem} role="alert" />}
-      <pre
-        ref={end}
-        className={wrap ? 'log wrap short' : 'log short'}
-        tabIndex={0}
-        role="region"
-        aria-label={t('logs.of', { name })}
-      >
+      <pre ref={end} className={wrap ? 'log wrap short' : 'log short'} tabIndex={0} role="region" aria-label={t('logs.of', { name })}>
         {log.last === 0 && (ended ? t('image.noLog') : t('image.logWaits'))}
         {log.chunks.map((lines) => (
           <Lines key={lines[0]?.number} lines={lines} />
