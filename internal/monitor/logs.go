@@ -138,6 +138,8 @@ func (s *Service) Follow(ctx context.Context, id string, tail int, since time.Ti
 	f := &follower{log: log{service: s, id: id}, tail: tail, changes: changes, out: make(chan Line), patience: time.NewTimer(slowAfter)}
 	if !since.IsZero() {
 		f.reader = f.log.after(since)
+	} else if now, err := s.Engine.Inspect(ctx, id); errors.Is(err, engine.ErrNotFound) || err == nil && now.StartedAt == "" {
+		f.reader = f.log.first() // all that it will write comes after this moment
 	}
 	s.followers.Add(1)
 	go func() {

@@ -6,6 +6,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -58,12 +59,14 @@ func TestEveryLineOnce(t *testing.T) {
 	each := total / runs
 	h := open(t, true)
 	id := h.make("sh", "-c", fmt.Sprintf(`n=$(cat /n 2>/dev/null || echo 0); echo $((n+%d)) >/n; seq $((n+1)) $((n+%d))`, each, each))
-	go func() { // the lifecycle, and no part of the test's own flow
-		for range runs {
-			h.start(id)
-			h.exited(id)
-		}
-	}()
+	begin := sync.OnceFunc(func() {
+		go func() { // the lifecycle, and no part of the test's own flow
+			for range runs {
+				h.start(id)
+				h.exited(id)
+			}
+		}()
+	})
 	var since time.Time
 	last, gaps, got := 0, 0, 0
 	for server := range 3 {
@@ -71,6 +74,7 @@ func TestEveryLineOnce(t *testing.T) {
 		ctx, stop := context.WithCancel(h.ann)
 		lines, err := service.Follow(ctx, id, 100, since)
 		require.NoError(t, err)
+		begin()
 		upTo := each * runs * (server + 1) / 3
 		for last < upTo {
 			l, open := next(t, lines)
@@ -145,7 +149,7 @@ sleep 1
 printf 'no end'`)
 	lines, err := h.Follow(h.ann, id, 0, time.Time{})
 	require.NoError(t, err)
-	want := []string{strings.Repeat("a", 40000), strings.Repeat("b", 1<<20), "\uFFFD \x1b[31mred\x1b[0m", "error", "no end"}
+	want := []string{strings.Repeat("a", 40000), strings.Repeat("b", 1<<20), "\uFFFD\uFFFD \x1b[31mred\x1b[0m", "error", "no end"}
 	check := func(i int, l engine.LogLine) {
 		t.Helper()
 		require.True(t, strings.HasPrefix(l.Text, want[i]), "line %d of %d bytes", i, len(l.Text))
