@@ -189,7 +189,8 @@ func (s *Service) begin(t *target) {
 	}
 	ctx, stop := context.WithCancel(s.life)
 	t.source, t.stop = Stream, stop
-	s.streams.Go(func() { s.stream(ctx, t) })
+	id := t.ID // the rest of t changes under the lock
+	s.streams.Go(func() { s.stream(ctx, id, t) })
 }
 
 func (s *Service) drop(id string) {
@@ -241,16 +242,16 @@ func (s *Service) noted(t *target, now reading) {
 // retry is the pause after the engine's stream ended without the container.
 const retry = time.Second
 
-func (s *Service) stream(ctx context.Context, t *target) {
+func (s *Service) stream(ctx context.Context, id string, t *target) {
 	for ctx.Err() == nil {
-		err := s.Engine.Stats(ctx, t.ID, func(e engine.Sample) {
+		err := s.Engine.Stats(ctx, id, func(e engine.Sample) {
 			now := reading{
 				at: e.At, cpu: e.CPUNanos, memory: e.Memory, pids: e.Pids,
 				rx: e.NetworkRx, tx: e.NetworkTx, read: e.BlockRead, written: e.BlockWrite,
 			}
 			s.mu.Lock()
 			defer s.mu.Unlock()
-			if s.targets[t.ID] != t {
+			if s.targets[id] != t {
 				return
 			}
 			if t.last.at.IsZero() {
@@ -262,7 +263,7 @@ func (s *Service) stream(ctx context.Context, t *target) {
 		if ctx.Err() != nil {
 			return
 		}
-		s.Log.DebugContext(ctx, "the engine's stream of figures ended", "container", t.ID, "error", err)
+		s.Log.DebugContext(ctx, "the engine's stream of figures ended", "container", id, "error", err)
 		select {
 		case <-ctx.Done():
 		case <-time.After(retry):
