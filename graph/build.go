@@ -7,11 +7,8 @@ import (
 	entimage "github.com/mlride/mlride/ent/image"
 	"github.com/mlride/mlride/ent/record"
 	"github.com/mlride/mlride/graph/generated"
-	"github.com/mlride/mlride/internal/fault"
 	"github.com/mlride/mlride/internal/image"
 )
-
-var errNotBuilt = fault.New(fault.Internal, "not built yet")
 
 // ImageBases resolves Query.imageBases.
 func (r query) ImageBases(context.Context) ([]*generated.ImageBase, error) {

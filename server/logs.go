@@ -2,6 +2,7 @@ package server
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -112,23 +113,16 @@ func refuseError(w http.ResponseWriter, r *http.Request, present presenter, err 
 	refuse(w, r, statusOf(f.Code), f)
 }
 
-// statusOf is the status of a refusal on routes that are no GraphQL.
-func statusOf(code fault.Code) int {
-	switch code {
-	case fault.Unauthenticated:
-		return http.StatusUnauthorized
-	case fault.Forbidden:
-		return http.StatusForbidden
-	case fault.NotFound:
-		return http.StatusNotFound
-	case fault.BadUserInput:
-		return http.StatusBadRequest
-	case fault.EngineUnavailable:
-		return http.StatusServiceUnavailable
-	default:
-		return http.StatusInternalServerError
-	}
+// statuses are those of refusals on routes that are no GraphQL.
+var statuses = map[fault.Code]int{
+	fault.Unauthenticated:   http.StatusUnauthorized,
+	fault.Forbidden:         http.StatusForbidden,
+	fault.NotFound:          http.StatusNotFound,
+	fault.BadUserInput:      http.StatusBadRequest,
+	fault.EngineUnavailable: http.StatusServiceUnavailable,
 }
+
+func statusOf(code fault.Code) int { return cmp.Or(statuses[code], http.StatusInternalServerError) }
 
 // patient writes to a caller who takes something every takeTime.
 type patient struct {

@@ -80,7 +80,7 @@ func (e *Engine) Launch(ctx context.Context, id string, command, environment []s
 		return fmt.Errorf("%w: it does not run", engine.ErrRefused)
 	}
 	return e.call(ctx, startTimeout, func(ctx context.Context, c *client.Client) error {
-		made, err := c.ContainerExecCreate(ctx, found.ID, container.ExecOptions{Cmd: command, Env: environment, Detach: true})
+		made, err := c.ContainerExecCreate(ctx, found.ID, container.ExecOptions{Cmd: command, Env: environment})
 		if err != nil {
 			return err
 		}

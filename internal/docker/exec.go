@@ -130,7 +130,7 @@ var errNoProgram = fmt.Errorf("%w: the container has no such program", engine.Er
 // neverRan tells why a program was not begun at all. The engine answers 200 and
 // writes the runtime's text to the program's output, with the status 126 (127
 // from newer ones): there is nothing else to tell it by.
-func neverRan(output string, code int) (error, bool) { //nolint:revive,staticcheck // the error is the answer
+func neverRan(output string, code int) (error, bool) { //nolint:revive // the error is the answer
 	text := strings.TrimSpace(output)
 	if code != 126 && code != 127 || !strings.HasPrefix(text, "OCI runtime exec failed: ") {
 		return nil, false

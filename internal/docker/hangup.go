@@ -11,9 +11,8 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/docker/docker/api/types/container"
+	"golang.org/x/sys/unix"
 
 	"github.com/mlride/mlride/internal/engine"
 )
@@ -152,7 +151,7 @@ func hostProcesses() ([]hostProcess, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer folder.Close()
+	defer func() { _ = folder.Close() }() // it was only read
 	names, err := folder.Readdirnames(-1)
 	if err != nil {
 		return nil, err

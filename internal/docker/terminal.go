@@ -96,7 +96,7 @@ func (e *Engine) begun(ctx context.Context, t *terminal) error {
 		case !told.Running && told.ExitCode != 0:
 			// The connection ends too, but not always: only what is there is read.
 			text := make([]byte, 4096)
-			_ = t.conn.Conn.SetReadDeadline(time.Now().Add(pingTimeout)) //nolint:forbidigo // of a socket, by the machine's own clock
+			_ = t.conn.Conn.SetReadDeadline(time.Now().Add(pingTimeout))
 			n, _ := io.ReadAtLeast(t.conn.Reader, text, len(text))
 			_ = t.conn.Conn.SetReadDeadline(time.Time{})
 			if why, failed := neverRan(string(text[:n]), told.ExitCode); failed {

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// ErrBuild: a step of the build failed, or the builder does not take the
-// Dockerfile. The text says which and how.
+// ErrBuild says that a step of the build failed, or that the builder does not take
+// the Dockerfile. The text says which and how.
 var ErrBuild = errors.New("the build failed")
 
 // Builds makes images here.

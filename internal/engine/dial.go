@@ -6,7 +6,7 @@ import (
 	"net"
 )
 
-// ErrClosedPort: the container runs, and nothing in it listens on the port.
+// ErrClosedPort says that the container runs, and nothing in it listens on the port.
 var ErrClosedPort = errors.New("nothing listens on the port")
 
 // Dialer reaches what listens in containers.

@@ -54,58 +54,76 @@ type words struct{ title, text, button string }
 var pages = map[pageKind][2]words{
 	pageNoSuch: {
 		{"Nothing here", "There is no such container that you may see, or the address is not complete.", ""},
-		{"这里什么都没有", "没有你可以查看的这个容器，或者地址不完整。", ""}},
+		{"这里什么都没有", "没有你可以查看的这个容器，或者地址不完整。", ""},
+	},
 	pageNoPort: {
 		{"Not a declared port", "This port is not among those of the container that are reached from outside. Add it on the container's page.", ""},
-		{"端口未声明", "该端口不在此容器对外开放的端口之列。请在容器页面中添加。", ""}},
+		{"端口未声明", "该端口不在此容器对外开放的端口之列。请在容器页面中添加。", ""},
+	},
 	pageBadLink: {
 		{"This address cannot be right", "Go back to the container's page and open it from there.", ""},
-		{"地址有误", "请回到容器页面，从那里打开。", ""}},
+		{"地址有误", "请回到容器页面，从那里打开。", ""},
+	},
 	pageForbidden: {
 		{"Not allowed", "This may not be asked for in this way.", ""},
-		{"不允许", "不能以这种方式请求。", ""}},
+		{"不允许", "不能以这种方式请求。", ""},
+	},
 	pageBadToken: {
 		{"This access token does not hold", "It was revoked, is over or was never made.", ""},
-		{"访问令牌无效", "它已被撤销、已过期或从未存在。", ""}},
+		{"访问令牌无效", "它已被撤销、已过期或从未存在。", ""},
+	},
 	pageSignedOut: {
 		{"You are not signed in", "Load the page again to sign in.", ""},
-		{"你尚未登录", "请重新加载页面以登录。", ""}},
+		{"你尚未登录", "请重新加载页面以登录。", ""},
+	},
 	pageTicketOver: {
 		{"This link is over", "A link like this works once, for half a minute, and in one browser. Open the page again.", "Open"},
-		{"链接已失效", "此类链接只能在同一浏览器中于半分钟内使用一次。请重新打开页面。", "打开"}},
+		{"链接已失效", "此类链接只能在同一浏览器中于半分钟内使用一次。请重新打开页面。", "打开"},
+	},
 	pageForeign: {
 		{"Somebody else's program", "This opens a program in a container that is not yours. All programs share one origin here: its page could act as you on your own containers' pages. That you opened it is written down.", "Open it"},
-		{"他人的程序", "即将打开不属于你的容器中的程序。此处所有程序共用一个源：该页面可能以你的身份操作你自己容器的页面。本次打开会被记录。", "仍然打开"}},
+		{"他人的程序", "即将打开不属于你的容器中的程序。此处所有程序共用一个源：该页面可能以你的身份操作你自己容器的页面。本次打开会被记录。", "仍然打开"},
+	},
 	pageTooMany: {
 		{"Too much is open", "Close some of your pages, then try again.", ""},
-		{"打开的连接过多", "请关闭一些页面后重试。", ""}},
+		{"打开的连接过多", "请关闭一些页面后重试。", ""},
+	},
 	pageInternal: {
 		{"Something went wrong on our side", "Try again in a moment.", ""},
-		{"服务器出错了", "请稍后重试。", ""}},
+		{"服务器出错了", "请稍后重试。", ""},
+	},
 	pageRefused: {
 		{"That did not work", "", ""},
-		{"操作未成功", "", ""}},
+		{"操作未成功", "", ""},
+	},
 	pageStopped: {
 		{"The container does not run", "Its program can be reached once it does.", "Start it"},
-		{"容器未在运行", "启动后即可访问其中的程序。", "启动"}},
+		{"容器未在运行", "启动后即可访问其中的程序。", "启动"},
+	},
 	pagePaused: {
 		{"The container is paused", "Its program can be reached once it goes on.", "Go on"},
-		{"容器已暂停", "恢复运行后即可访问其中的程序。", "恢复运行"}},
+		{"容器已暂停", "恢复运行后即可访问其中的程序。", "恢复运行"},
+	},
 	pageStarting: {
 		{"One moment", "The container is not running yet. This page looks again by itself.", ""},
-		{"请稍候", "容器尚未运行。本页会自动刷新。", ""}},
+		{"请稍候", "容器尚未运行。本页会自动刷新。", ""},
+	},
 	pageClosed: {
 		{"Nothing listens there", "The container runs, and no program in it listens on this port at an address that is reached from outside it: 0.0.0.0, not 127.0.0.1. Perhaps it is still starting.", ""},
-		{"没有程序在监听", "容器正在运行，但没有程序在该端口上以容器外可达的地址（0.0.0.0，而非 127.0.0.1）监听。它可能仍在启动。", ""}},
+		{"没有程序在监听", "容器正在运行，但没有程序在该端口上以容器外可达的地址（0.0.0.0，而非 127.0.0.1）监听。它可能仍在启动。", ""},
+	},
 	pageSlow: {
 		{"The program does not answer", "It took the request and said nothing for a minute.", ""},
-		{"程序没有响应", "它已收到请求，但一分钟内没有任何回应。", ""}},
+		{"程序没有响应", "它已收到请求，但一分钟内没有任何回应。", ""},
+	},
 	pageUnreached: {
 		{"The container's address does not answer", "Containers are reached from the machine that they run on only. Ask the administrator.", ""},
-		{"容器地址没有响应", "只能从容器所在的机器访问它。请联系管理员。", ""}},
+		{"容器地址没有响应", "只能从容器所在的机器访问它。请联系管理员。", ""},
+	},
 	pageBroken: {
 		{"The program broke off", "It ended the connection before it had answered.", ""},
-		{"程序中断了连接", "它在作出回应之前断开了连接。", ""}},
+		{"程序中断了连接", "它在作出回应之前断开了连接。", ""},
+	},
 }
 
 // pagePolicy lets a page do nothing.

@@ -276,7 +276,7 @@ func (p *Ports) passed(r *http.Request, at place) (session string, ok bool) {
 // fail tells of what a verb refused.
 func (p *Ports) fail(w http.ResponseWriter, r *http.Request, err error) {
 	f := fault.Of(err)
-	switch f.Code {
+	switch f.Code { //nolint:exhaustive // the others are refusals that say enough themselves
 	case fault.NotFound:
 		p.say(w, r, http.StatusNotFound, page{kind: pageNoSuch})
 	case fault.Internal:
