@@ -44,7 +44,7 @@ async function removeContainer(page: Page, name: string) {
   await page.getByRole('link', { name: 'Containers', exact: true }).click();
   await page.getByRole('button', { name: `Remove: ${name}` }).click();
   await page.getByRole('dialog').getByRole('button', { name: 'Remove' }).click();
-  await expect(page.getByRole('link', { name })).toBeHidden(patience);
+  await expect(page.locator('#main').getByRole('link', { name })).toBeHidden(patience);
 }
 
 test('D27 a pull tries slim first, shows how far it is, and says which one came', async ({ page }) => {

@@ -107,7 +107,7 @@ test('images, in Chinese and in the dark', async ({ page }) => {
   await screen(page, '14-images');
   await expectAccessible(page);
   await page.getByRole('button', { name: 'Pull', exact: true }).click();
-  await page.getByLabel('Reference').fill('Not A Reference');
+  await page.getByRole('dialog').getByLabel('Reference').fill('Not A Reference');
   await page.getByRole('dialog').getByRole('button', { name: 'Pull' }).click();
   await expect(page.getByText(/A reference looks like|reference.*such as/i)).toBeVisible();
   await screen(page, '15-pull-wrong');

@@ -46,7 +46,7 @@ const bases: Record<string, Told> = {
 };
 
 const presets: Record<string, Told> = {
-  jupyter: { title: 'JupyterLab', description: '浏览器中的笔记本。带令牌的链接在容器日志中。' },
+  jupyter: { title: 'JupyterLab', description: '浏览器中的笔记本：在容器页面点“打开 Jupyter”即可。' },
   'scikit-learn': {
     title: 'scikit-learn 机器学习',
     description: 'JupyterLab，带 NumPy、pandas、SciPy、scikit-learn 和 Matplotlib。',
