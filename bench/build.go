@@ -21,6 +21,12 @@ const (
 
 // build is what the server's memory grows by while a build prints very much.
 func build(ctx context.Context, p *product, _ *engine) ([]row, error) {
+	// Anew, as what the parts before it took is not given back at once and would hide
+	// what this one takes.
+	p.stop()
+	if err := p.start(ctx); err != nil {
+		return nil, err
+	}
 	before, err := p.settled(ctx)
 	if err != nil {
 		return nil, err
