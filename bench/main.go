@@ -4,6 +4,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -59,6 +60,8 @@ var parts = []part{
 	{"rest", true, rest},
 	{"stats", false, stats},
 	{"proxy", false, proxy},
+	{"pull", false, pull},
+	{"build", false, build},
 }
 
 // chosen are the parts that -only names, all for none.
@@ -381,7 +384,7 @@ func startAndIdle(ctx context.Context, p *product, _ *engine) ([]row, error) {
 	}, nil
 }
 
-func median(took []time.Duration) time.Duration {
+func median[T cmp.Ordered](took []T) T {
 	slices.Sort(took)
 	return took[len(took)/2]
 }

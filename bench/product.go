@@ -190,10 +190,14 @@ func (p *product) create(ctx context.Context, name string, start bool) (string, 
 	return made.CreateContainer.Container.ID, err
 }
 
-// follow subscribes to all of one's own containers. The function it gives waits
-// until done says so of a message.
+// follow subscribes to all of one's own containers, as events does.
 func (p *product) follow(ctx context.Context) (await func(done func(message string) bool) error, end func(), err error) {
-	body, err := json.Marshal(map[string]string{"query": `subscription { containerChanged { kind id container { status } } }`})
+	return p.events(ctx, `subscription { containerChanged { kind id container { status } } }`)
+}
+
+// events subscribes. The function it gives waits until done says so of a message.
+func (p *product) events(ctx context.Context, subscription string) (await func(done func(message string) bool) error, end func(), err error) {
+	body, err := json.Marshal(map[string]string{"query": subscription})
 	if err != nil {
 		return nil, nil, err
 	}

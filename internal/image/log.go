@@ -30,7 +30,7 @@ const (
 	// logEvery is how long a line waits for others to be written with it, and
 	// logBatch how many are written by one statement.
 	logEvery = 200 * time.Millisecond
-	logBatch = 500
+	logBatch = 100
 )
 
 // logbook is the log of the pull or build of one image that is under way.
@@ -43,9 +43,9 @@ type logbook struct {
 	over    int    // bytes of it that were let go of
 	// next is the number of the next line, and bytes what the lines before it have.
 	next, bytes int
-	pending     []*ent.ImageLine // numbered and not written yet
-	timer       *time.Timer      // until they are; nil when none is set
-	tail        []*ent.ImageLine // a ring of the last lines, once there are too many
+	pending     []kept      // numbered and not written yet
+	timer       *time.Timer // until they are; nil when none is set
+	tail        []kept      // the last lines, from oldest on, once there are too many
 	oldest      int
 	tailBytes   int
 	cut         int // lines that were let go of
@@ -53,6 +53,15 @@ type logbook struct {
 	full        bool
 	closed      bool
 	writing     sync.Mutex // held by whoever writes lines, in order
+}
+
+// kept is a line of a log that is under way. There may be very many, so it is as
+// small as can be: the collector lets the heap grow to five times what is held
+// here, so that each byte counts five times.
+type kept struct {
+	number int // its place; 0 for one of the tail, which gets it at the end
+	text   string
+	at     time.Time
 }
 
 // openLog begins the log of an image anew: what an earlier pull or build wrote
@@ -181,10 +190,12 @@ func (b *logbook) add(text string) {
 	if b.closed {
 		return
 	}
-	l := &ent.ImageLine{ImageID: b.image, Text: strings.ToValidUTF8(text, "�"), At: b.s.Now().UTC()}
-	if b.recent = append(b.recent, l.Text); len(b.recent) > recentLines {
-		b.recent = b.recent[1:]
+	l := kept{text: strings.ToValidUTF8(text, "�"), at: b.s.Now().UTC()}
+	if len(b.recent) == recentLines {
+		copy(b.recent, b.recent[1:])
+		b.recent = b.recent[:recentLines-1]
 	}
+	b.recent = append(b.recent, l.text)
 	if b.full {
 		b.keep(l)
 		return
@@ -192,36 +203,33 @@ func (b *logbook) add(text string) {
 	b.number(l)
 	if b.next > logLines || b.bytes > logBytes {
 		b.full = true
-		b.number(&ent.ImageLine{
-			ImageID: b.image, At: l.At,
-			Text: fmt.Sprintf("[This log is long. What comes now is not shown while it comes; its last %d lines follow at the end.]", logLines),
-		})
+		b.number(kept{text: fmt.Sprintf("[This log is long. What comes now is not shown while it comes; its last %d lines follow at the end.]", logLines), at: l.at})
 	}
 }
 
 // number gives the line its place, and has it written soon.
-func (b *logbook) number(l *ent.ImageLine) {
-	l.Number = b.next
-	b.next++
-	b.bytes += len(l.Text)
+func (b *logbook) number(l kept) {
+	l.number = b.next
 	b.pending = append(b.pending, l)
+	b.next++
+	b.bytes += len(l.text)
 	if b.timer == nil {
 		b.timer = time.AfterFunc(logEvery, b.flush)
 	}
 }
 
 // keep takes the line as one of the last.
-func (b *logbook) keep(l *ent.ImageLine) {
+func (b *logbook) keep(l kept) {
 	b.tail = append(b.tail, l)
-	b.tailBytes += len(l.Text)
+	b.tailBytes += len(l.text)
 	for len(b.tail)-b.oldest > logLines || b.tailBytes > logBytes {
-		b.tailBytes -= len(b.tail[b.oldest].Text)
-		b.tail[b.oldest] = nil
+		b.tailBytes -= len(b.tail[b.oldest].text)
+		b.tail[b.oldest] = kept{}
 		b.oldest++
 		b.cut++
 	}
-	if b.oldest > logLines {
-		b.tail = append([]*ent.ImageLine(nil), b.tail[b.oldest:]...)
+	if b.oldest > logLines/4 { // moved within itself, so that nothing is allocated
+		b.tail = slices.Delete(b.tail, 0, b.oldest)
 		b.oldest = 0
 	}
 }
@@ -244,7 +252,7 @@ func (b *logbook) flush() {
 		for rest := lines; len(rest) > 0; rest = rest[min(logBatch, len(rest)):] {
 			batch := rest[:min(logBatch, len(rest))]
 			err := tx.ImageLine.MapCreateBulk(batch, func(c *ent.ImageLineCreate, i int) {
-				c.SetImageID(batch[i].ImageID).SetNumber(batch[i].Number).SetText(batch[i].Text).SetAt(batch[i].At)
+				c.SetImageID(b.image).SetNumber(batch[i].number).SetText(batch[i].text).SetAt(batch[i].at)
 			}).Exec(ctx)
 			if err != nil {
 				return err
@@ -295,7 +303,7 @@ func (b *logbook) close() {
 	}
 	tail := b.tail[b.oldest:]
 	if b.cut > 0 {
-		b.number(&ent.ImageLine{ImageID: b.image, At: b.s.Now().UTC(), Text: fmt.Sprintf("[%d lines were cut here.]", b.cut)})
+		b.number(kept{text: fmt.Sprintf("[%d lines were cut here.]", b.cut), at: b.s.Now().UTC()})
 	}
 	for _, l := range tail {
 		b.number(l)
