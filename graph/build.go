@@ -85,7 +85,11 @@ func (r imageFields) Form(ctx context.Context, i *ent.Image) (*record.BuildForm,
 
 // Log resolves Image.log.
 func (r imageFields) Log(ctx context.Context, i *ent.Image, after, first *int) ([]*ent.ImageLine, error) {
-	return r.Resolver.Images.LogLines(ctx, i.ID, value(after), value(first))
+	lines := 200
+	if first != nil {
+		lines = *first
+	}
+	return r.Resolver.Images.LogLines(ctx, i.ID, value(after), lines)
 }
 
 // buildProgress is how far a build is; null before its first step.

@@ -54,6 +54,9 @@ var fieldCost = map[string]int{
 // and come in one piece.
 const linesPerCost = 10
 
+// defaultLines is how many lines Image.log gives where it is not said.
+const defaultLines = 200
+
 // documentLimit refuses a document before it is kept or parsed, and variables
 // before anything walks them again. It is used before persisted queries.
 type documentLimit struct{}
@@ -215,6 +218,13 @@ func (w *walk) items(f *ast.Field, inside bool, page int) (times, pageBelow int)
 	}
 	if inside {
 		return w.introspected(f), 0
+	}
+	if f.Definition.Type.Elem != nil && f.Definition.Type.Elem.NamedType == "ImageLogLine" {
+		lines := defaultLines // of a log, which has bounds of its own
+		if n, ok := w.number(f, "first"); ok {
+			lines = n
+		}
+		return lines/linesPerCost + 1, 0
 	}
 	size, given := w.pageSize(f)
 	switch {

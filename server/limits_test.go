@@ -144,9 +144,15 @@ func TestWhatClientsMayRelyOn(t *testing.T) {
 		got := h.post(t, aliceToken, query, nil)
 		require.Empty(t, got.Errors, got.body)
 	}
-	// one container's whole log is refused by nothing but the resolver that is not there
-	got := h.post(t, aliceToken, `{node(id:"ctr_1"){... on Container{logs(tail:10000){at stream text dropped}}}}`, nil)
-	assert.Equal(t, "INTERNAL", got.code())
+	// one container's or image's whole log is refused by nothing but the resolver that is not there
+	for _, query := range []string{
+		`{node(id:"ctr_1"){... on Container{logs(tail:10000){at stream text dropped}}}}`,
+		`{node(id:"img_1"){... on Image{log{number text}}}}`,
+		`{node(id:"img_1"){... on Image{log(first:1000){number text at}}}}`,
+	} {
+		got := h.post(t, aliceToken, query, nil)
+		assert.Equal(t, "INTERNAL", got.code(), query)
+	}
 }
 
 func TestCostsAreOfFieldsThatExist(t *testing.T) {

@@ -13,6 +13,7 @@ import (
 	"github.com/mlride/mlride/ent/image"
 	"github.com/mlride/mlride/ent/imageline"
 	"github.com/mlride/mlride/internal/auth"
+	"github.com/mlride/mlride/internal/fault"
 	"github.com/mlride/mlride/internal/live"
 	"github.com/mlride/mlride/internal/store"
 )
@@ -321,9 +322,17 @@ const maxLogLines = 1000
 
 // LogLines are at most first lines of the image's log, behind number after.
 func (s *Service) LogLines(ctx context.Context, id string, after, first int) ([]*ent.ImageLine, error) {
+	var check fault.Check
+	check.That(first >= 0 && first <= maxLogLines, "first", "range", "first takes 0 to %d.", maxLogLines)
+	if err := check.Err(); err != nil {
+		return nil, err
+	}
+	if first == 0 {
+		return []*ent.ImageLine{}, nil
+	}
 	return s.Client.ImageLine.Query().
 		Where(imageline.ImageID(id), imageline.NumberGT(after)).
-		Order(ent.Asc(imageline.FieldNumber)).Limit(min(max(first, 0), maxLogLines)).All(ctx)
+		Order(ent.Asc(imageline.FieldNumber)).Limit(first).All(ctx)
 }
 
 // WatchLog sends what the log of an image that the viewer sees has behind number
